@@ -1,0 +1,1 @@
+"""The edge to the world: they carry out commands and report events, and decide nothing."""

@@ -1,0 +1,1 @@
+"""What draws the charts. The pictures beside it are generated and committed."""

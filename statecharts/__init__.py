@@ -1,0 +1,1 @@
+"""The charts as data: states, events, commands, guards, effects and policies."""
