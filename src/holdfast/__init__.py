@@ -1,6 +1,6 @@
 """Holdfast keeps an authenticated, long-lived gateway connection alive."""
 
-from ._paths import add_checkout_root
+# First of all imports, because the others find the root folders through it.
+from . import _paths as _paths
 
-add_checkout_root(__path__)
-del add_checkout_root
+__all__: list[str] = []

@@ -1,17 +1,15 @@
-"""Makes ``holdfast.engine`` and its siblings importable from a checkout, where they are folders of the repository root.
+"""Makes ``holdfast.engine`` and its siblings importable from a checkout. Imported first, for this effect.
 
-In an installed wheel they lie beside this file and there is nothing to do. In a checkout the repository root is appended to
-``holdfast.__path__``, and not to ``sys.path``: so a forgotten ``import engine`` stays an error.
+In an installed wheel they lie beside this file and nothing is to be done. In a checkout they are folders of the
+repository root. That goes onto ``holdfast.__path__`` and not onto ``sys.path``: so ``import engine`` stays an error.
 """
 
 from pathlib import Path
 
-PACKAGES = ("engine", "statecharts", "adapters", "diagrams")
+import holdfast
 
+_HERE = Path(__file__).resolve().parent
+_ROOT = _HERE.parents[1]
 
-def add_checkout_root(package_path: list[str]) -> None:
-    """Append the repository root to ``package_path`` unless the packages are installed beside this file."""
-    here = Path(__file__).resolve().parent
-    root = here.parents[1]
-    if not (here / "engine" / "__init__.py").is_file() and (root / "engine" / "__init__.py").is_file():
-        package_path.append(str(root))
+if not (_HERE / "engine" / "__init__.py").is_file() and (_ROOT / "engine" / "__init__.py").is_file():
+    holdfast.__path__.append(str(_ROOT))
