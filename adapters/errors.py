@@ -1,0 +1,165 @@
+"""The errors a user of Holdfast can meet: one typed tree.
+
+What went wrong is in attributes; the message adds what to do next. What the *world* does wrong (a refused dial, a
+silent peer) is an event and reaches a caller only as the outcome of something the caller asked for. No error ever holds
+a token or a pairing code.
+"""
+
+from os import PathLike, fspath
+from typing import Any, Literal
+
+Sent = Literal["yes", "no", "unknown"]
+"""Whether the peer has what was to be sent: ``yes`` it answered, ``no`` it never left, ``unknown`` it may have."""
+
+
+class HoldfastError(Exception):
+    """The base of every error that Holdfast raises on purpose. Any other exception out of it is a bug."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Unpickling calls an exception with its message alone, which breaks process pools: rebuild it from its state.
+        return _rebuild, (type(self), self.args, self.__dict__)
+
+
+def _rebuild(kind: type[HoldfastError], args: tuple[Any, ...], state: dict[str, Any]) -> HoldfastError:
+    error = kind.__new__(kind)
+    error.args = args
+    error.__dict__.update(state)
+    return error
+
+
+class ConfigError(HoldfastError):
+    """A setting cannot be used: correct it and start again. ``setting`` names it, or the file that holds it."""
+
+    def __init__(self, setting: str, problem: str) -> None:
+        super().__init__(f"{setting}: {problem}")
+        self.setting = setting
+        self.problem = problem
+
+
+class StoreError(HoldfastError):
+    """The credential store failed, and nothing of the attempted change was written. ``path`` is None in memory."""
+
+    def __init__(self, path: str | PathLike[str] | None, problem: str) -> None:
+        where = "memory" if path is None else fspath(path)
+        super().__init__(f"credential store {where}: {problem}")
+        self.path = None if path is None else where
+        self.problem = problem
+
+
+class StoreCorrupt(StoreError):
+    """The file is damaged or no credential store at all. It is left as it is."""
+
+
+class StoreTooNew(StoreError):
+    """The store was written by a newer Holdfast. It is left as it is."""
+
+    def __init__(self, path: str | PathLike[str], found: int, supported: int) -> None:
+        super().__init__(
+            path,
+            f"has schema version {found}, known here are those up to {supported}; upgrade Holdfast or use another path",
+        )
+        self.found = found
+        self.supported = supported
+
+
+class StoreUnavailable(StoreError):
+    """The store cannot be reached or written now: permissions, a full disk, a directory in its place, a held lock."""
+
+
+class AccountBusy(HoldfastError):
+    """Another live link, in this process or another, owns ``account``."""
+
+    def __init__(self, account: str) -> None:
+        super().__init__(
+            f"account {account!r} already has a live link; stop that one first, or use another account or store here"
+        )
+        self.account = account
+
+
+class NotConnected(HoldfastError):
+    """There is no live connection to send on. Nothing was sent."""
+
+    def __init__(self) -> None:
+        super().__init__("not connected; wait with `await link.wait_ready()` and try again")
+
+
+class ConnectionLost(HoldfastError):
+    """The connection ended before the answer came. ``sent`` says whether the peer may have the message."""
+
+    def __init__(self, sent: Sent) -> None:
+        super().__init__(f"connection lost (sent: {sent}); {_RESEND[sent]}")
+        self.sent: Sent = sent
+
+
+class AckTimeout(HoldfastError):
+    """No acknowledgement came in time. ``sent`` says whether the peer may have the message."""
+
+    def __init__(self, sent: Sent) -> None:
+        super().__init__(f"no acknowledgement in time (sent: {sent}); {_RESEND[sent]}")
+        self.sent: Sent = sent
+
+
+_RESEND: dict[Sent, str] = {
+    "yes": "the peer has it, do not send it again",
+    "no": "it never left, so it is safe to send again",
+    "unknown": "the peer may have it; send it again only under the same message id",
+}
+
+
+class SendRefused(HoldfastError):
+    """The peer (or a local check) refused the message for good: sending it again unchanged cannot help."""
+
+    def __init__(self, code: str, reason: str | None = None) -> None:
+        detail = f" ({reason})" if reason else ""
+        super().__init__(f"message refused: {code}{detail}; change the message or the recipient before sending again")
+        self.code = code
+        self.reason = reason
+
+
+class NotPaired(HoldfastError):
+    """The account has no credentials, or lost them for good."""
+
+    def __init__(self, account: str) -> None:
+        super().__init__(f"account {account!r} is not paired; pair it with `holdfast activate` and a fresh code")
+        self.account = account
+
+
+class PairingFailed(HoldfastError):
+    """Pairing was refused or its answer is unknown. ``code`` is the service's, None when it gave none."""
+
+    def __init__(self, code: int | None, reason: str | None = None) -> None:
+        detail = "".join((f" with code {code}" if code is not None else "", f" ({reason})" if reason else ""))
+        super().__init__(f"pairing failed{detail}; a pairing code works once, so get a new one and try again")
+        self.code = code
+        self.reason = reason
+
+
+class RefreshFailed(HoldfastError):
+    """A call needed a refreshed token and got none. ``outcome`` is the refresh's: ``transient``, ``permanent``, …"""
+
+    def __init__(self, outcome: str) -> None:
+        todo = "pair the account again" if outcome == "permanent" else "try again later, it is retried by itself"
+        super().__init__(f"the token could not be refreshed: {outcome}; {todo}")
+        self.outcome = outcome
+
+
+class BodyNotReplayable(HoldfastError):
+    """The token was refused, and the request's body can be read only once, so the retry could not send it."""
+
+    def __init__(self) -> None:
+        super().__init__("the token was refused, and a streamed body cannot be sent twice; repeat it, or pass bytes")
+
+
+class Stopped(HoldfastError):
+    """The link was stopped. It stays stopped."""
+
+    def __init__(self) -> None:
+        super().__init__("this link was stopped; open a new one with `holdfast.connect(...)`")
+
+
+class NotSupported(HoldfastError):
+    """The dialect or the store has no such ``feature``."""
+
+    def __init__(self, feature: str) -> None:
+        super().__init__(f"{feature} is not supported here; use a dialect or store that has it")
+        self.feature = feature
