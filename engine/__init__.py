@@ -1,7 +1,7 @@
 """Holdfast's engine: charts as data, compiled to tables, stepped by a pure function.
 
->>> from holdfast.engine import Event, Stamp, State, Statechart, Transition, compile_chart, start, step
 >>> import msgspec
+>>> from holdfast.engine import Event, Stamp, State, Statechart, Transition, compile_chart, start, step
 >>> class Lamp(msgspec.Struct, frozen=True): pass
 >>> class Pressed(Event, frozen=True): pass
 >>> chart = compile_chart(Statechart(name="lamp", context=Lamp, initial="off",

@@ -76,7 +76,7 @@ class After(msgspec.Struct, frozen=True):
     timer: str
 
     @property
-    def __name__(self) -> str:
+    def label(self) -> str:
         return f"after_{self.timer}"
 
 
@@ -86,7 +86,7 @@ class Done(msgspec.Struct, frozen=True):
     state: str
 
     @property
-    def __name__(self) -> str:
+    def label(self) -> str:
         return f"done_{self.state.replace(SEPARATOR, '_')}"
 
 
@@ -96,7 +96,7 @@ class In(msgspec.Struct, frozen=True):
     state: str
 
     @property
-    def __name__(self) -> str:
+    def label(self) -> str:
         return f"in {self.state}"
 
 
@@ -189,11 +189,20 @@ class Statechart(msgspec.Struct, frozen=True, kw_only=True):
     parallel: bool = False
     on_enter: tuple[Doing, ...] = ()
 
+    @property
+    def top(self) -> State:
+        """The chart itself as the state around all its states."""
+        return State(
+            name="", children=self.states, initial=self.initial, parallel=self.parallel, on_enter=self.on_enter
+        )
+
 
 def name_of(thing: Any) -> str:
     """The name a trigger, guard, effect or constant goes by in tables, faults and diagrams."""
     if isinstance(thing, (Command, Event)):
         return type(thing).__name__
+    if isinstance(thing, (After, Done, In)):
+        return thing.label
     if isinstance(thing, functools.partial):
         return name_of(thing.func)
     return str(getattr(thing, "__name__", repr(thing)))

@@ -6,7 +6,9 @@ import msgspec
 
 from .errors import SnapshotError
 from .model import Stamp
-from .tables import Chart, Configuration, History
+from .scxml import Active, History
+from .tables import Chart, Configuration
+from .tree import Node, in_order
 
 
 class Armed(msgspec.Struct, frozen=True):
@@ -17,7 +19,7 @@ class Armed(msgspec.Struct, frozen=True):
     due: float
 
 
-class Snapshot(msgspec.Struct, frozen=True):
+class Snapshot(msgspec.Struct, frozen=True, gc=False):
     """An immutable, comparable instance of a chart. Whatever did not change is shared with its predecessor."""
 
     config: Configuration
@@ -44,7 +46,7 @@ class Snapshot(msgspec.Struct, frozen=True):
 class _Stored(msgspec.Struct, frozen=True):
     chart: str
     states: list[str]
-    context: Any
+    context: msgspec.Raw
     timers: list[Armed]
     serial: int
     history: dict[str, list[str]]
@@ -54,14 +56,13 @@ class _Stored(msgspec.Struct, frozen=True):
 
 def dump(snapshot: Snapshot, stamp: Stamp) -> bytes:
     """Write a snapshot as JSON, with the time it was taken, so that :func:`restore` can rebase its timers."""
-    chart = snapshot.config.chart
     stored = _Stored(
-        chart.name,
+        snapshot.config.chart.name,
         list(snapshot.states),
-        snapshot.context,
+        msgspec.Raw(msgspec.json.encode(snapshot.context)),
         list(snapshot.timers),
         snapshot.serial,
-        {chart.nodes[key].path: sorted(chart.nodes[i].path for i in value) for key, value in snapshot.history},
+        {node.path: [kept.path for kept in in_order(active)] for node, active in snapshot.history},
         stamp.now,
         stamp.wall,
     )
@@ -79,31 +80,51 @@ def restore(chart: Chart, data: bytes | str, stamp: Stamp) -> Snapshot:
     """
     try:
         stored = msgspec.json.decode(data, type=_Stored)
-        context = msgspec.convert(stored.context, type=chart.source.context)
-        active = _activate(chart, stored.states)
-        history = tuple(
-            sorted(
-                (chart.tree[key].index, frozenset(chart.tree[path].index for path in paths))
-                for key, paths in stored.history.items()
-            )
-        )
-    except (msgspec.MsgspecError, KeyError, ValueError) as error:
+        _check_origin(chart, stored)
+        # The context is decoded by its own type, and not by way of plain objects: so its keys, sets and times survive.
+        context = msgspec.json.decode(stored.context, type=chart.source.context)
+        config = chart.configuration(_activate(chart, stored.states))
+        timers = _rebase(chart, config, stored, stamp)
+        history = _recall(chart, stored.history)
+    except (msgspec.MsgspecError, ValueError) as error:
         raise SnapshotError(f"not a snapshot of chart {chart.name!r}: {error}") from error
+    return Snapshot(config, context, timers, stored.serial, history)
+
+
+def _check_origin(chart: Chart, stored: _Stored) -> None:
     if stored.chart != chart.name:
-        raise SnapshotError(
-            f"a snapshot of chart {stored.chart!r}, not of {chart.name!r}; restore it under its own chart"
-        )
+        raise ValueError(f"it was taken of {stored.chart!r}; restore it under its own chart")
+
+
+def _node(chart: Chart, path: str) -> Node:
+    if path not in chart.tree:
+        raise ValueError(f"there is no state {path!r}")
+    return chart.tree[path]
+
+
+def _activate(chart: Chart, paths: list[str]) -> Active:
+    atoms = [_node(chart, path) for path in paths]
+    active = frozenset(node for atom in atoms for node in (atom, *atom.ancestors()))
+    whole = bool(atoms) and all(atom.atomic for atom in atoms)
+    for node in active:
+        inside = sum(region in active for region in node.regions)
+        whole &= inside == (len(node.regions) if node.state.parallel else min(1, len(node.regions)))
+    if not whole:
+        raise ValueError(f"{paths} cannot be active together")
+    return active
+
+
+def _rebase(chart: Chart, config: Configuration, stored: _Stored, stamp: Stamp) -> tuple[Armed, ...]:
     shift = stamp.now - stored.now - max(0.0, stamp.wall - stored.wall)
-    timers = tuple(msgspec.structs.replace(armed, due=armed.due + shift) for armed in stored.timers)
-    return Snapshot(chart.configuration(active), context, timers, stored.serial, history)
+    for armed in stored.timers:
+        if chart.timers.get(armed.timer) not in config.active:
+            raise ValueError(f"timer {armed.timer!r} belongs to no active state")
+    return tuple(Armed(armed.timer, armed.serial, armed.due + shift) for armed in stored.timers)
 
 
-def _activate(chart: Chart, paths: list[str]) -> frozenset[int]:
-    atoms = [chart.tree[path] for path in paths]
-    active = {node.index for atom in atoms for node in (atom, *atom.ancestors())}
-    for index in active:
-        node = chart.nodes[index]
-        inside = sum(child.index in active for child in node.real_children)
-        if inside != (len(node.real_children) if node.state.parallel else min(1, len(node.real_children))):
-            raise ValueError(f"states {paths} are not a configuration")
-    return frozenset(active)
+def _recall(chart: Chart, stored: dict[str, list[str]]) -> History:
+    memory = {_node(chart, path): frozenset(_node(chart, kept) for kept in paths) for path, paths in stored.items()}
+    for node, kept in memory.items():
+        if node.state.history is None or node.parent is None or not all(one.within(node.parent) for one in kept):
+            raise ValueError(f"{node.path!r} cannot remember {sorted(one.path for one in kept)}")
+    return tuple((node, memory[node]) for node in in_order(memory))

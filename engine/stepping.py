@@ -6,9 +6,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from .errors import MicrostepLimit
-from .model import ArmTimer, CancelTimer, Command, Event, Stamp, TimerFired, Unhandled
+from .model import ArmTimer, CancelTimer, Command, Done, Event, Stamp, TimerFired, Unhandled
 from .snapshot import Armed, Snapshot
-from .tables import Chart, Configuration, History, Micro
+from .tables import Chart, Configuration, Micro
+from .tree import in_order
 
 # Far above what a sound chart needs (the shipped ones stay under 12) and far below what a person would wait for.
 MICROSTEPS_MAX = 100
@@ -19,6 +20,8 @@ Step = tuple[Snapshot, tuple[Command, ...]]
 def start(chart: Chart, context: Any, stamp: Stamp) -> Step:
     """Enter the chart: its first snapshot and the commands of its initial states.
 
+    What the initial states do sees a :class:`~holdfast.engine.TimerFired` without a name in place of an event.
+
     Raises:
         MicrostepLimit: the chart does not come to rest (a bug of the chart).
     """
@@ -26,7 +29,7 @@ def start(chart: Chart, context: Any, stamp: Stamp) -> Step:
     return _settle(chart, Snapshot(micro.target, context), micro, TimerFired("", 0), stamp)
 
 
-def step(chart: Chart, snapshot: Snapshot, event: Event, stamp: Stamp) -> Step:  # noqa: C901 (the hot path, unrolled)
+def step(chart: Chart, snapshot: Snapshot, event: Event, stamp: Stamp) -> Step:
     """Run one event to completion: the next snapshot and the commands for the adapters, in order.
 
     Pure: the same arguments give the same result for ever. An event that no state handles, or that is stale,
@@ -36,126 +39,159 @@ def step(chart: Chart, snapshot: Snapshot, event: Event, stamp: Stamp) -> Step: 
     Raises:
         MicrostepLimit: the chart does not come to rest (a bug of the chart).
     """
+    # The hot path. It is `_take` unrolled, since a call costs as much as everything else here together.
     config = snapshot.config
-    key: Any = event.__class__
-    if key is TimerFired:
-        return _step_timer(chart, snapshot, event, stamp)
     try:
-        plan = config.plans[key]
+        candidates = config.short[event.__class__]
     except KeyError:
-        plan = config.plan(key)
-    if plan is None:
-        return snapshot, _unhandled(key.__name__)
+        candidates = config.shortest(event.__class__)
+    if candidates is None:
+        return _step_long(chart, snapshot, event, stamp)
     context = snapshot.context
-    if plan.correlates is not None and getattr(event, plan.correlates) != getattr(context, plan.correlates):
-        return snapshot, _unhandled(key.__name__, stale=True)
-    if plan.single is not None:
-        for guards, micro in plan.single:
-            for guard in guards:
-                if not guard(context, event, stamp):
-                    break
-            else:
-                if not micro.rest:
-                    return _settle(chart, snapshot, micro, event, stamp)
-                if not micro.actions:
-                    if micro.target is config:
-                        return snapshot, micro.commands
-                    return Snapshot(micro.target, context, snapshot.timers, snapshot.serial), micro.commands
-                commands: tuple[Any, ...] = ()
-                for action in micro.actions:
-                    context, emitted = action(context, event, stamp)
-                    if emitted:
-                        commands += tuple(emitted)
-                return Snapshot(micro.target, context, snapshot.timers, snapshot.serial), commands
-        return snapshot, _unhandled(key.__name__)
-    chosen = config.choose(plan, context, event, stamp)
+    for guard, micro, target, commands, actions in candidates:
+        if guard is None or guard(context, event, stamp):
+            if micro is not None:
+                return _settle(chart, snapshot, micro, event, stamp)
+            for action, constants in actions:
+                context, emitted = action(context, event, stamp)
+                if emitted:
+                    commands += tuple(emitted)
+                if constants:
+                    commands += constants
+            if target is config and context is snapshot.context:
+                return snapshot, commands
+            return Snapshot(target, context, snapshot.timers, snapshot.serial), commands
+    return snapshot, _unhandled(event.__class__.__name__)
+
+
+def _step_long(chart: Chart, snapshot: Snapshot, event: Event, stamp: Stamp) -> Step:
+    """The step of a timer, of an event that may be stale, of several regions, or of a chart with history."""
+    if event.__class__ is TimerFired:
+        return _step_timer(chart, snapshot, event, stamp)
+    kind = event.__class__
+    plan = snapshot.config.plan(kind)
+    if plan is None:
+        return snapshot, _unhandled(kind.__name__)
+    if plan.stale(snapshot.context, event):
+        return snapshot, _unhandled(kind.__name__, stale=True)
+    chosen = plan.choose(snapshot.context, event, stamp)
     if not chosen:
-        return snapshot, _unhandled(key.__name__)
-    return _settle(chart, snapshot, config.micro(chosen, snapshot.history), event, stamp)
-
-
-_UNHANDLED: dict[tuple[str, bool], tuple[Command, ...]] = {}
-
-
-def _unhandled(name: str, stale: bool = False) -> tuple[Command, ...]:
-    found = _UNHANDLED.get((name, stale))
-    return found if found is not None else _UNHANDLED.setdefault((name, stale), (Unhandled(name, stale),))
+        return snapshot, _unhandled(kind.__name__)
+    return _take(chart, snapshot, snapshot.config.micro(chosen, snapshot.history), event, stamp)
 
 
 def _step_timer(chart: Chart, snapshot: Snapshot, event: Any, stamp: Stamp) -> Step:
     kept = tuple(armed for armed in snapshot.timers if armed.timer != event.timer or armed.serial != event.serial)
     if len(kept) == len(snapshot.timers):
         return snapshot, _unhandled("TimerFired", stale=True)
-    fired = Snapshot(snapshot.config, snapshot.context, kept, snapshot.serial, snapshot.history)
-    plan = snapshot.config.plan(event.timer)
-    chosen = snapshot.config.choose(plan, snapshot.context, event, stamp) if plan else ()
+    config, context = snapshot.config, snapshot.context
+    fired = Snapshot(config, context, kept, snapshot.serial, snapshot.history)
+    plan = config.plan(event.timer)
+    chosen = plan.choose(context, event, stamp) if plan is not None else ()
     if not chosen:
         return fired, _unhandled(f"after_{event.timer}")
-    return _settle(chart, fired, snapshot.config.micro(chosen, snapshot.history), event, stamp)
+    return _take(chart, fired, config.micro(chosen, snapshot.history), event, stamp)
+
+
+def _take(chart: Chart, snapshot: Snapshot, micro: Micro, event: Event, stamp: Stamp) -> Step:
+    if not micro.rest:
+        return _settle(chart, snapshot, micro, event, stamp)
+    context = snapshot.context
+    commands: tuple[Any, ...] = micro.commands
+    for action, constants in micro.actions:
+        context, emitted = action(context, event, stamp)
+        commands = (*commands, *emitted, *constants)
+    return Snapshot(micro.target, context, snapshot.timers, snapshot.serial, snapshot.history), commands
+
+
+_UNHANDLED: dict[tuple[str, bool], tuple[Command, ...]] = {}
+
+
+def _unhandled(name: str, stale: bool = False) -> tuple[Command, ...]:
+    try:
+        return _UNHANDLED[name, stale]
+    except KeyError:
+        return _UNHANDLED.setdefault((name, stale), (Unhandled(name, stale),))
 
 
 def _settle(chart: Chart, snapshot: Snapshot, micro: Micro, event: Event, stamp: Stamp) -> Step:
     """Run microsteps until nothing is enabled and nothing is raised."""
-    context, config = snapshot.context, snapshot.config
-    timers, serial, history = snapshot.timers, snapshot.serial, snapshot.history
-    commands: list[Any] = []
-    raised: deque[Any] = deque()
+    run = _Run(snapshot, event, stamp)
     trail: list[str] = []
     pending: Micro | None = micro
-    current: Any = event
     while pending is not None:
         trail.append(pending.label)
         if len(trail) > MICROSTEPS_MAX:
             raise MicrostepLimit(chart.name, tuple(trail))
-        if pending.cancels:
-            commands += [CancelTimer(armed.timer, armed.serial) for armed in timers if armed.timer in pending.cancels]
-            timers = tuple(armed for armed in timers if armed.timer not in pending.cancels)
-        commands += pending.commands
-        for action in pending.actions:
-            context, emitted = action(context, current, stamp)
-            _sort_out(emitted, commands, raised, pending.raising)
-        for name, delay in pending.arms:
-            due = _due(name, delay(context, stamp), stamp.now)
-            if due is not None:
-                serial += 1
-                timers += (Armed(name, serial, due),)
-                commands.append(ArmTimer(name, serial, due))
-        if pending.history:
-            history = tuple(sorted((dict(history) | pending.history).items()))
-        config = pending.target
-        pending, current = _next(config, context, current, raised, history, stamp)
-    return Snapshot(config, context, timers, serial, history), tuple(commands)
+        run.take(pending)
+        pending = run.next()
+    return Snapshot(run.config, run.context, run.timers, run.serial, run.history), tuple(run.commands)
 
 
-def _sort_out(emitted: Iterable[Any], commands: list[Any], raised: deque[Any], raising: bool) -> None:
-    for thing in emitted:
-        if raising and not isinstance(thing, Command):
-            raised.append(thing)
-        else:
-            commands.append(thing)
+class _Run:
+    """What changes while one step comes to rest."""
 
+    __slots__ = ("commands", "config", "context", "event", "history", "raised", "serial", "stamp", "timers")
 
-def _due(name: str, delay: float | None, now: float) -> float | None:
-    if delay is None:
+    def __init__(self, snapshot: Snapshot, event: Any, stamp: Stamp) -> None:
+        self.config: Configuration = snapshot.config
+        self.context = snapshot.context
+        self.timers = snapshot.timers
+        self.serial = snapshot.serial
+        self.history = snapshot.history
+        self.event = event
+        self.stamp = stamp
+        self.commands: list[Any] = []
+        self.raised: deque[Any] = deque()
+
+    def take(self, micro: Micro) -> None:
+        """One microstep: cancel timers, run the effects, arm timers, move."""
+        if micro.cancels and self.timers:
+            self._cancel(micro.cancels)
+        emit = self._sort_out if micro.raising else self.commands.extend
+        emit(micro.commands)
+        for action, constants in micro.actions:
+            self.context, emitted = action(self.context, self.event, self.stamp)
+            emit(emitted)
+            emit(constants)
+        for name, delay in micro.arms:
+            self._arm(name, delay(self.context, self.stamp))
+        if micro.history:
+            memory = {**dict(self.history), **micro.history}
+            self.history = tuple((node, memory[node]) for node in in_order(memory))
+        self.config = micro.target
+
+    def next(self) -> Micro | None:
+        """The next microstep: an eventless one first, else that of the next raised event somebody handles."""
+        config = self.config
+        if config.eventless and (plan := config.plan(None)) is not None:
+            chosen = plan.choose(self.context, self.event, self.stamp)
+            if chosen:
+                return config.micro(chosen, self.history)
+        while self.raised:
+            self.event = self.raised.popleft()
+            plan = config.plan(self.event if isinstance(self.event, Done) else self.event.__class__)
+            if plan is None or plan.stale(self.context, self.event):
+                continue
+            chosen = plan.choose(self.context, self.event, self.stamp)
+            if chosen:
+                return config.micro(chosen, self.history)
         return None
-    if math.isnan(delay) or math.isinf(delay):
-        raise ValueError(f"the delay of timer {name!r} is {delay}; give seconds, or None to leave it unarmed")
-    return now + max(0.0, delay)
 
+    def _sort_out(self, emitted: Iterable[Any]) -> None:
+        for thing in emitted:
+            (self.commands if isinstance(thing, Command) else self.raised).append(thing)
 
-def _next(
-    config: Configuration, context: Any, event: Any, raised: deque[Any], history: History, stamp: Stamp
-) -> tuple[Micro | None, Any]:
-    """The next microstep: an eventless one first, else that of the next raised event somebody handles."""
-    if config.eventless:
-        plan = config.plan(None)
-        chosen = config.choose(plan, context, event, stamp) if plan else ()
-        if chosen:
-            return config.micro(chosen, history), event
-    while raised:
-        event = raised.popleft()
-        plan = config.plan(event if event.__class__.__name__ == "Done" else event.__class__)
-        chosen = config.choose(plan, context, event, stamp) if plan else ()
-        if chosen:
-            return config.micro(chosen, history), event
-    return None, event
+    def _cancel(self, names: frozenset[str]) -> None:
+        self.commands += [CancelTimer(armed.timer, armed.serial) for armed in self.timers if armed.timer in names]
+        self.timers = tuple(armed for armed in self.timers if armed.timer not in names)
+
+    def _arm(self, name: str, delay: float | None) -> None:
+        if delay is None:
+            return
+        if not math.isfinite(delay):
+            raise ValueError(f"the delay of timer {name!r} is {delay}; give seconds, or None to leave it unarmed")
+        self.serial += 1
+        due = self.stamp.now + max(0.0, delay)
+        self.timers += (Armed(name, self.serial, due),)
+        self.commands.append(ArmTimer(name, self.serial, due))
