@@ -1,0 +1,1 @@
+"""The account: one authenticated connection, from its credentials to its socket."""

@@ -1,0 +1,133 @@
+"""What an account wants done. Each docstring names the events that answer the command."""
+
+from holdfast.engine import Command
+
+# -- the store and its mirror --------------------------------------------------------------------------------
+
+
+class LoadCredentials(Command, frozen=True):
+    """Read the store. Answered by CredentialsRead or StoreFailed."""
+
+
+class ClearCredentials(Command, frozen=True):
+    """Blank the tokens if the store is still at ``generation``, keep the identity, bump the generation, and forget
+    the tokens in memory. Answered by CredentialsCleared or ClearFailed.
+    """
+
+    generation: int
+
+
+class ForgetTokens(Command, frozen=True):
+    """Forget the tokens in memory: the store has none any more."""
+
+
+class WriteMirror(Command, frozen=True):
+    """Copy the pair of ``generation`` to the mirror, if there is one. Answered by MirrorWritten or MirrorFailed."""
+
+    generation: int
+
+
+class BlankMirror(Command, frozen=True):
+    """Blank the mirror's tokens, if there is one. Answered by MirrorWritten or MirrorFailed."""
+
+
+class RememberDevice(Command, frozen=True):
+    """Store the device id the gateway resolved, for the next dial (S0-14). Best effort."""
+
+    device_id: str
+
+
+class Record(Command, frozen=True):
+    """Add a row to the account's history. Best effort."""
+
+    kind: str  # connection, refresh or logout
+    state: str
+    code: int | None = None
+    reason: str = ""
+    detail: str = ""
+
+
+# -- the refresh exchange ------------------------------------------------------------------------------------
+
+
+class PostRefresh(Command, frozen=True):
+    """Journal the intent, POST the refresh token of ``generation``, and store the answer's pair before anything
+    else happens. Detached from every caller. Answered by exactly one of RefreshSucceeded, RotationHeld,
+    RefreshFailed and RefreshSuperseded, within ``deadline_s`` seconds.
+    """
+
+    refresh: int
+    generation: int
+    cause: str
+    deadline_s: float
+
+
+class StoreRotation(Command, frozen=True):
+    """Try again to store the held pair. Answered by RotationStored, RotationUnstored or RefreshSuperseded."""
+
+    refresh: int
+
+
+class UseCredential(Command, frozen=True):
+    """From now on dial and call with this generation's token (S0-23)."""
+
+    generation: int
+
+
+class SettleRefresh(Command, frozen=True):
+    """Tell everybody who waits for a refresh how it ended: all get the same outcome (S1-02)."""
+
+    outcome: str  # success, permanent, transient or skipped
+    reason: str = ""
+
+
+# -- the connection ------------------------------------------------------------------------------------------
+
+
+class OpenSocket(Command, frozen=True):
+    """Dial. Answered by SocketOpened or SocketFailed, unless CloseSocket comes first."""
+
+    socket: int
+
+
+class Authenticate(Command, frozen=True):
+    """Answer the challenge with the token of ``generation``. Answered by HelloAccepted or HelloRefused."""
+
+    socket: int
+    generation: int
+    nonce: str
+
+
+class CloseSocket(Command, frozen=True):
+    """Close within ``deadline_s`` seconds, then drop. Answered by SocketClosed, always."""
+
+    socket: int
+    code: int
+    reason: str
+    deadline_s: float
+
+
+class SendPing(Command, frozen=True):
+    """Ping. Answered by Ponged, if the peer lives."""
+
+    socket: int
+
+
+class Deliver(Command, frozen=True):
+    """Hand the frame that was just received to the user."""
+
+
+class ReportFrame(Command, frozen=True):
+    """Count and report a frame that could not be understood."""
+
+    error: str
+
+
+# -- people --------------------------------------------------------------------------------------------------
+
+
+class Notify(Command, frozen=True):
+    """Tell the user, who must do something. Always logged; never fails."""
+
+    level: str
+    text: str

@@ -1,0 +1,79 @@
+"""What the account chart remembers: numbers and names, never a token."""
+
+from typing import Any
+
+import msgspec
+
+from .policy import STRICT, Policy
+
+
+class Credential(msgspec.Struct, frozen=True, kw_only=True):
+    """A token pair as the chart knows it: which one it is and how long it lasts.
+
+    ``generation`` is bumped by every write of the pair (pairing, rotation, logout), so that a higher one is
+    newer. Times are epoch seconds: ``issued_at`` and ``expires_at`` as the access token says, if it can be
+    read; ``obtained_at`` by the own clock when the pair was received (None for a pair that was configured).
+    """
+
+    generation: int
+    issued_at: float | None = None
+    expires_at: float | None = None
+    obtained_at: float | None = None
+    refreshable: bool = False
+
+
+class Schedule(msgspec.Struct, frozen=True, kw_only=True):
+    """When a credential is due, in epoch seconds, and ``offset`` (wall - now at the time it was planned).
+
+    A moment is reached when either clock says so: a wall clock set back cannot block a refresh, and a
+    process that slept under a stopped monotonic clock is not late (V18, P17).
+    """
+
+    near_at: float
+    refresh_at: float
+    expires_at: float
+    offset: float
+
+
+class Account(msgspec.Struct, frozen=True, kw_only=True):
+    """The context of the account chart."""
+
+    policy: Policy = STRICT
+
+    # credentials
+    credential: Credential | None = None
+    pending: Credential | None = None  # rotated by the server, not yet in the store
+    schedule: Schedule | None = None
+    generation: int = 0  # the newest that was seen, blank ones included: older news are no news
+    interrupted: bool = False  # a former process died between a refresh POST and its answer
+
+    # refresh
+    refresh: int = 0  # id of the current exchange
+    cause: str = ""
+    tries: int = 0  # transient failures in a row
+    attempted_at: float | None = None  # monotonic; None before the first attempt (V17)
+    attempted: int | None = None  # the generation of that attempt
+    latched: int | None = None  # the generation that was refused for good
+    rotations: int = 0  # refreshes after a refused hello, within the window
+    rotations_since: float | None = None
+    refusal: str = ""
+
+    # connection
+    socket: int = 0  # id of the current connection attempt
+    depth: int = 0  # place on the backoff ladder
+    floor: float = 0.0  # seconds that the next retry waits at least, before jitter
+    rejected: int | None = None  # the generation that the gateway refused last
+    welcomed: bool = False  # a hello-ok came since these credentials were adopted
+    device_id: str = ""
+
+    # what a person wants to know
+    attempts: int = 0  # dials since the last stable session
+    last_error: str = ""
+
+    # retries of the own disk
+    store_tries: int = 0
+    mirror_tries: int = 0
+
+    def but(self, **changes: Any) -> "Account":
+        """A copy with some fields changed."""
+        return msgspec.structs.replace(self, **changes)

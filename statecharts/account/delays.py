@@ -1,0 +1,49 @@
+"""How long the account chart's timers run, in seconds. The context is that after the state was entered."""
+
+from collections.abc import Callable
+
+from holdfast.engine import Stamp
+
+from .context import Account
+from .timing import equal_jitter, ladder, until, upward_jitter
+
+
+def fixed(field: str) -> Callable[[Account, Stamp], float]:
+    """A duration straight from the policy."""
+
+    def duration(a: Account, at: Stamp) -> float:
+        return float(getattr(a.policy, field))
+
+    duration.__name__ = field
+    return duration
+
+
+def backoff(a: Account, at: Stamp) -> float:
+    """The ladder, or the floor after a close that asks for one; jittered after the cap (S0-38, V13)."""
+    step = ladder(a.policy.backoff_base_s, a.policy.backoff_cap_s, a.depth)
+    return equal_jitter(max(step, a.floor), at.chance)
+
+
+def next_look(a: Account, at: Stamp) -> float | None:
+    """Until the refresh is due, in slices, so that a wall clock set meanwhile is noticed (V21, P15)."""
+    if a.schedule is None:
+        return None
+    return min(a.policy.slice_s, until(a.schedule, a.schedule.refresh_at, at))
+
+
+def refresh_retry(a: Account, at: Stamp) -> float:
+    """The refresh's own ladder, and never within the interval of the same refresh token (V11, V17)."""
+    policy = a.policy
+    step = ladder(policy.refresh_retry_base_s, policy.refresh_retry_cap_s, max(0, a.tries - 1))
+    since = at.now if a.attempted_at is None else a.attempted_at
+    return max(upward_jitter(step, at.chance), since + policy.refresh_interval_s - at.now)
+
+
+def store_retry(a: Account, at: Stamp) -> float:
+    """Between attempts to read or write the own store."""
+    return ladder(a.policy.store_retry_base_s, a.policy.store_retry_cap_s, max(0, a.store_tries - 1))
+
+
+def mirror_retry(a: Account, at: Stamp) -> float:
+    """Between attempts to write the mirror, which is best effort (V01)."""
+    return ladder(a.policy.mirror_retry_base_s, a.policy.mirror_retry_cap_s, max(0, a.mirror_tries - 1))

@@ -1,0 +1,251 @@
+"""What happens to an account. Those that answer a command echo its id; the rest of the world just speaks."""
+
+from typing import ClassVar
+
+from holdfast.engine import Event
+
+from .context import Credential
+
+# -- a person, or the program that embeds us -----------------------------------------------------------------
+
+
+class StopRequested(Event, frozen=True):
+    """The link is to end. Not a logout: a pair still under way is stored."""
+
+
+class LogoutRequested(Event, frozen=True):
+    """The tokens are to be forgotten."""
+
+
+class RefreshRequested(Event, frozen=True):
+    """Somebody wants a fresh token. ``generation`` is the one that was refused, if one was (REST 401)."""
+
+    cause: str
+    generation: int | None = None
+
+
+# -- the store -----------------------------------------------------------------------------------------------
+
+
+class CredentialsRead(Event, frozen=True):
+    """Answers LoadCredentials: what the store holds. ``interrupted``: a refresh was begun and never settled."""
+
+    generation: int
+    credential: Credential | None
+    interrupted: bool = False
+
+
+class CredentialsChanged(Event, frozen=True):
+    """The store was changed by somebody else: a pairing (a credential) or a logout (None)."""
+
+    generation: int
+    credential: Credential | None
+
+
+class StoreFailed(Event, frozen=True):
+    """Answers LoadCredentials: the store cannot be read now."""
+
+    error: str
+
+
+class CredentialsCleared(Event, frozen=True):
+    """Answers ClearCredentials: the tokens are gone from the store, whose generation is now this."""
+
+    generation: int
+
+
+class ClearFailed(Event, frozen=True):
+    """Answers ClearCredentials: the store cannot be written now."""
+
+    error: str
+
+
+class MirrorWritten(Event, frozen=True):
+    """Answers WriteMirror and BlankMirror."""
+
+
+class MirrorFailed(Event, frozen=True):
+    """Answers WriteMirror and BlankMirror: the mirror cannot be written now."""
+
+    error: str
+
+
+# -- the refresh exchange (each echoes its id) ---------------------------------------------------------------
+
+
+class RefreshSucceeded(Event, frozen=True):
+    """Answers PostRefresh: the server rotated and the new pair is in the store.
+
+    ``changed`` is False when the access token is the one we had: no progress (P20).
+    """
+
+    correlates: ClassVar[str | None] = "refresh"
+    refresh: int
+    credential: Credential
+    changed: bool = True
+
+
+class RotationHeld(Event, frozen=True):
+    """Answers PostRefresh: the server rotated but the store refused the pair, which the vault holds (V02)."""
+
+    correlates: ClassVar[str | None] = "refresh"
+    refresh: int
+    credential: Credential
+    error: str
+
+
+class RefreshFailed(Event, frozen=True):
+    """Answers PostRefresh: no new pair. ``code`` is the answer's, or empty where none could be read."""
+
+    correlates: ClassVar[str | None] = "refresh"
+    refresh: int
+    code: str
+    error: str
+
+
+class RefreshSuperseded(Event, frozen=True):
+    """Answers PostRefresh and StoreRotation: the store has moved on meanwhile, and the pair was dropped (V06)."""
+
+    correlates: ClassVar[str | None] = "refresh"
+    refresh: int
+
+
+class RotationStored(Event, frozen=True):
+    """Answers StoreRotation: the held pair is in the store now."""
+
+    correlates: ClassVar[str | None] = "refresh"
+    refresh: int
+    credential: Credential
+
+
+class RotationUnstored(Event, frozen=True):
+    """Answers StoreRotation: the store still refuses."""
+
+    correlates: ClassVar[str | None] = "refresh"
+    refresh: int
+    error: str
+
+
+# -- the connection (each echoes the socket's id) ------------------------------------------------------------
+
+
+class SocketOpened(Event, frozen=True):
+    """Answers OpenSocket: the WebSocket is open."""
+
+    correlates: ClassVar[str | None] = "socket"
+    socket: int
+
+
+class SocketFailed(Event, frozen=True):
+    """Answers OpenSocket: it could not be opened."""
+
+    correlates: ClassVar[str | None] = "socket"
+    socket: int
+    error: str
+
+
+class SocketClosed(Event, frozen=True):
+    """The socket is gone, by itself or in answer to CloseSocket. 1006 is a drop without a close frame."""
+
+    correlates: ClassVar[str | None] = "socket"
+    socket: int
+    code: int
+    reason: str = ""
+
+
+class Challenged(Event, frozen=True):
+    """The gateway wants us to prove who we are."""
+
+    correlates: ClassVar[str | None] = "socket"
+    socket: int
+    nonce: str
+
+
+class HelloAccepted(Event, frozen=True):
+    """The gateway let us in. ``device_id`` is the one it resolved."""
+
+    correlates: ClassVar[str | None] = "socket"
+    socket: int
+    device_id: str = ""
+
+
+class HelloRefused(Event, frozen=True):
+    """The gateway refused us. ``reason`` is scrubbed of secrets and bounded."""
+
+    correlates: ClassVar[str | None] = "socket"
+    socket: int
+    reason: str
+
+
+class ReplayFinished(Event, frozen=True):
+    """All missed frames were delivered (S0-58)."""
+
+    correlates: ClassVar[str | None] = "socket"
+    socket: int
+
+
+class FrameReceived(Event, frozen=True):
+    """A frame for the user arrived."""
+
+    correlates: ClassVar[str | None] = "socket"
+    socket: int
+
+
+class FrameRejected(Event, frozen=True):
+    """A frame could not be understood. It is counted and survived."""
+
+    correlates: ClassVar[str | None] = "socket"
+    socket: int
+    error: str
+
+
+class Ponged(Event, frozen=True):
+    """The peer answered a ping."""
+
+    correlates: ClassVar[str | None] = "socket"
+    socket: int
+
+
+# -- raised by one region for the others ---------------------------------------------------------------------
+
+
+class CredentialsAdopted(Event, frozen=True):
+    """Credentials came from the store: at the start, or because somebody paired."""
+
+
+class LoggedOut(Event, frozen=True):
+    """The credentials are gone for good."""
+
+
+class RefreshWanted(Event, frozen=True):
+    """The connection cannot go on without a fresh token."""
+
+    cause: str
+
+
+class RefreshEnded(Event, frozen=True):
+    """A refresh ended, or could not begin, without a new token."""
+
+
+class RefreshDenied(Event, frozen=True):
+    """The refresh token was refused for good, and the store holds no other."""
+
+
+class Rotated(Event, frozen=True):
+    """A new pair is stored and in use."""
+
+
+class TokenRefused(Event, frozen=True):
+    """The gateway refused a token that cannot be refreshed (S0-29)."""
+
+
+class SessionEnded(Event, frozen=True):
+    """The connection is no longer online."""
+
+
+class PeerSilent(Event, frozen=True):
+    """The peer answered neither the ping nor the probe."""
+
+
+class MirrorStale(Event, frozen=True):
+    """The store's credentials changed, so the mirror is to follow."""

@@ -1,0 +1,137 @@
+"""The questions that the account chart's rows ask. Each answers from its arguments and nothing else."""
+
+from holdfast.engine import Event, Stamp
+
+from .classify import Verdict, classify
+from .context import Account
+from .events import (
+    CredentialsChanged,
+    CredentialsRead,
+    HelloRefused,
+    RefreshFailed,
+    RefreshRequested,
+    RefreshSucceeded,
+)
+from .timing import reached
+
+# -- what the store says -------------------------------------------------------------------------------------
+
+
+def has_tokens(a: Account, e: CredentialsRead | CredentialsChanged, at: Stamp) -> bool:
+    """The store holds a pair."""
+    return e.credential is not None
+
+
+def is_news(a: Account, e: CredentialsRead | CredentialsChanged, at: Stamp) -> bool:
+    """The store is at a newer generation than we have seen."""
+    return e.generation > a.generation
+
+
+# -- the refused hello ---------------------------------------------------------------------------------------
+
+
+def auth_is_down(a: Account, e: HelloRefused, at: Stamp) -> bool:
+    """The far end's auth service is unavailable: that says nothing about the token."""
+    return classify(a.policy.classifier, e.reason) is Verdict.AUTH_UNAVAILABLE
+
+
+def rejects_token(a: Account, e: HelloRefused, at: Stamp) -> bool:
+    """The reason names the token."""
+    return classify(a.policy.classifier, e.reason) is Verdict.TOKEN_REJECTED
+
+
+def blames_token(a: Account, e: HelloRefused, at: Stamp) -> bool:
+    """The reason names the token, or names nothing while the token is near its expiry (S0-26)."""
+    verdict = classify(a.policy.classifier, e.reason)
+    return verdict is Verdict.TOKEN_REJECTED or (verdict is Verdict.GENERIC and is_near_expiry(a, e, at))
+
+
+def is_new_here(a: Account, e: Event, at: Stamp) -> bool:
+    """No hello was accepted since these credentials were adopted."""
+    return not a.welcomed
+
+
+def was_rejected(a: Account, e: Event, at: Stamp) -> bool:
+    """The gateway refused a token lately, and no hello was accepted since."""
+    return a.rejected is not None
+
+
+def is_capped(a: Account, e: Event, at: Stamp) -> bool:
+    """Too many refreshes after refused hellos within the window (S0-37, V12)."""
+    since = a.rotations_since
+    recent = since is not None and at.now - since < a.policy.rotations_window_s
+    return recent and a.rotations >= a.policy.rotations_max
+
+
+# -- the token's time ----------------------------------------------------------------------------------------
+
+
+def is_near_expiry(a: Account, e: Event, at: Stamp) -> bool:
+    """The token is due for renewal, or past it (S1-35)."""
+    return a.schedule is not None and reached(a.schedule, a.schedule.near_at, at)
+
+
+def is_due(a: Account, e: Event, at: Stamp) -> bool:
+    """The moment planned for the renewal, jitter included, has come."""
+    return a.schedule is not None and reached(a.schedule, a.schedule.refresh_at, at)
+
+
+def has_expiry(a: Account, e: Event, at: Stamp) -> bool:
+    """It is known when the token expires, and it can be refreshed."""
+    return a.schedule is not None and can_refresh(a, e, at)
+
+
+def must_refresh_first(a: Account, e: Event, at: Stamp) -> bool:
+    """Near expiry, or a refresh was interrupted by a crash: refresh before the first dial (S0-09, P06)."""
+    return can_refresh(a, e, at) and (a.interrupted or is_near_expiry(a, e, at))
+
+
+def must_not_dial(a: Account, e: Event, at: Stamp) -> bool:
+    """The token is past its expiry and can be refreshed (P21)."""
+    expired = a.schedule is not None and reached(a.schedule, a.schedule.expires_at, at)
+    return expired and can_refresh(a, e, at)
+
+
+# -- may a refresh be posted ---------------------------------------------------------------------------------
+
+
+def has_refresh_token(a: Account, e: Event, at: Stamp) -> bool:
+    """There is something to POST (S1-11)."""
+    return a.credential is not None and a.credential.refreshable
+
+
+def is_latched(a: Account, e: Event, at: Stamp) -> bool:
+    """This very pair was refused for good (S1-05, S1-06, P14)."""
+    return a.latched is not None and a.credential is not None and a.latched == a.credential.generation
+
+
+def can_refresh(a: Account, e: Event, at: Stamp) -> bool:
+    """A refresh could still help."""
+    return has_refresh_token(a, e, at) and not is_latched(a, e, at)
+
+
+def is_too_soon(a: Account, e: Event, at: Stamp) -> bool:
+    """This refresh token was POSTed less than the interval ago (S1-07 to S1-10, V17, V18)."""
+    if a.attempted_at is None or a.credential is None or a.attempted != a.credential.generation:
+        return False
+    return at.now - a.attempted_at < a.policy.refresh_interval_s
+
+
+def refused_an_older(a: Account, e: RefreshRequested, at: Stamp) -> bool:
+    """The caller's token was not the one in force: it needs a retry, not a refresh."""
+    return e.generation is not None and a.credential is not None and e.generation < a.credential.generation
+
+
+def is_permanent(a: Account, e: RefreshFailed, at: Stamp) -> bool:
+    """The answer's code is one of those that mean the refresh token is dead (S1-40)."""
+    return e.code in a.policy.permanent_codes
+
+
+def made_progress(a: Account, e: RefreshSucceeded, at: Stamp) -> bool:
+    """The access token is a new one (P20)."""
+    return e.changed
+
+
+def should_reconnect(a: Account, e: Event, at: Stamp) -> bool:
+    """A refresh for this cause moves the open session to the new token (S0-24, V15)."""
+    return a.cause in a.policy.refresh_causes_reconnecting

@@ -1,0 +1,75 @@
+"""When things are due: pure arithmetic on policy, stamp and credential. Durations in seconds."""
+
+from holdfast.engine import Stamp
+
+from .context import Credential, Schedule
+from .policy import Policy
+
+
+def equal_jitter(delay: float, chance: float) -> float:
+    """d/2 + chance x d/2: applied after the cap, so it never vanishes there (V13, P30)."""
+    return delay / 2 + chance * delay / 2
+
+
+def upward_jitter(delay: float, chance: float) -> float:
+    """d + chance x d/2: for a delay that must not be undercut."""
+    return delay + chance * delay / 2
+
+
+def ladder(base: float, cap: float, depth: int) -> float:
+    """base x 2^depth, at most cap (S0-38). The exponent is bounded, so that no depth overflows."""
+    return min(cap, base * 2.0 ** min(depth, 64))
+
+
+def lifetime(policy: Policy, credential: Credential) -> float:
+    """How long the token is good for from its issue; a day when it does not say (S1-28)."""
+    if credential.issued_at is None or credential.expires_at is None:
+        return policy.lifetime_s
+    return max(0.0, credential.expires_at - credential.issued_at)
+
+
+def expiry(policy: Policy, credential: Credential) -> float | None:
+    """When the token expires by our own clock, or None when nothing is known (S1-29, S1-30).
+
+    A pair that we received is as old as our clock says: where the token's own expiry disagrees by more than a
+    tenth of its lifetime, the far clock and ours differ, and ours is the one that timers run on (P17).
+    """
+    if credential.obtained_at is None:
+        return credential.expires_at
+    life = lifetime(policy, credential)
+    ours = credential.obtained_at + life
+    theirs = credential.expires_at
+    return ours if theirs is None or theirs - credential.obtained_at < 0.9 * life else min(theirs, ours)
+
+
+def lead(policy: Policy, life: float) -> float:
+    """How long before its expiry a token is renewed (S1-24 to S1-27), at most half its lifetime (V19)."""
+    usual = max(policy.lead_min_s, min(policy.lead_max_s, policy.lead_share * life))
+    return min(usual, policy.lead_share_max * life)
+
+
+def plan(policy: Policy, credential: Credential, at: Stamp) -> Schedule | None:
+    """The moments that matter for a credential, its jitter drawn once; None when its expiry is unknown."""
+    expires_at = expiry(policy, credential)
+    if expires_at is None:
+        return None
+    life = lifetime(policy, credential)
+    ahead = lead(policy, life)
+    earliest = expires_at - (1 - policy.early_share) * life
+    jitter = (2 * at.chance - 1) * min(policy.due_jitter_s, policy.due_jitter_share * ahead)
+    return Schedule(
+        near_at=expires_at - ahead,
+        refresh_at=max(earliest, expires_at - ahead + jitter),
+        expires_at=expires_at,
+        offset=at.wall - at.now,
+    )
+
+
+def reached(schedule: Schedule, moment: float, at: Stamp) -> bool:
+    """True once either clock says so."""
+    return at.wall >= moment or at.now + schedule.offset >= moment
+
+
+def until(schedule: Schedule, moment: float, at: Stamp) -> float:
+    """Seconds until a moment by the clock that reaches it first, not below zero."""
+    return max(0.0, min(moment - at.wall, moment - at.now - schedule.offset))
