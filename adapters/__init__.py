@@ -22,8 +22,10 @@ from .errors import (
 )
 from .logs import RedactingLogger, quiet_logger
 from .memory_store import MemoryStore
+from .mirror import ConfigMirror
 from .sqlite_store import SqliteStore
 from .store import DEFAULT_ACCOUNT, CredentialStore, HistoryRow, Identity, Lease, Stored
+from .url import base_url_for, check_base_url, check_device_id, check_ws_url
 from .vault import TokenPair, Vault, token_pair
 
 __all__ = [
@@ -32,6 +34,7 @@ __all__ = [
     "AckTimeout",
     "BodyNotReplayable",
     "ConfigError",
+    "ConfigMirror",
     "ConnectionLost",
     "CredentialStore",
     "HistoryRow",
@@ -55,6 +58,10 @@ __all__ = [
     "Stored",
     "TokenPair",
     "Vault",
+    "base_url_for",
+    "check_base_url",
+    "check_device_id",
+    "check_ws_url",
     "quiet_logger",
     "read_lifetime",
     "token_pair",

@@ -40,7 +40,7 @@ LADDER: Final[Sequence[Sequence[str]]] = (_V1,)
 """``LADDER[n]`` brings a file of version ``n`` to version ``n + 1``. Rungs are only ever added, never changed."""
 
 
-def climb(connection: sqlite3.Connection, ladder: Sequence[Sequence[str]] = LADDER) -> None:
+def climb(connection: sqlite3.Connection, ladder: Sequence[Sequence[str]]) -> None:
     """Bring the file to the newest version, all rungs in one transaction: a crash leaves the old version or the new.
 
     Another process may be doing the same: the version is read again once the write lock is held.

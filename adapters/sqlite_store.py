@@ -220,7 +220,7 @@ def _connect(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA fullfsync = ON")  # On macOS a plain fsync does not reach the disk.
         connection.execute("PRAGMA secure_delete = ON")  # A blanked token is overwritten, not only unlinked.
         if version_of(connection) < len(LADDER):
-            climb(connection)
+            climb(connection, LADDER)
     except BaseException:
         connection.close()
         raise

@@ -85,7 +85,7 @@ class CredentialStore(Protocol):
         ...
 
     def open(self) -> None:
-        """Open the store now, to learn of a fault before anything depends on it. The other methods open it as needed."""
+        """Open the store now, to learn of a fault before anything depends on it. The others open it as needed."""
         ...
 
     def close(self) -> None:
