@@ -64,11 +64,11 @@ def connect_frame(token: str, nonce: str, device_id: str = "dev-a", /, **changes
     return {"version": "2", "event": "connect", "trace_id": "t-1", "emitted_at": 1, "payload": {**payload, **changes}}
 
 
-def message_frame(chat_id: str, text: str = "hello", message_id: str = MESSAGE_ID, **changes: Any) -> dict[str, Any]:
+def message_frame(chat: str, text: str = "hello", *, message_id: str = MESSAGE_ID, **changes: Any) -> dict[str, Any]:
     content = {"body": {"fragments": [{"kind": "text", "text": text}]}, "context": {"mentions": [], "reply": None}}
     payload = {"message_id": message_id, "message_mode": "normal", "message": content}
     frame = {
-        "version": "2", "event": "message.send", "trace_id": "t-2", "emitted_at": 1, "chat_id": chat_id,
+        "version": "2", "event": "message.send", "trace_id": "t-2", "emitted_at": 1, "chat_id": chat,
         "payload": payload,
     }  # fmt: skip
     return {**frame, **changes}

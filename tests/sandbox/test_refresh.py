@@ -4,7 +4,7 @@ import httpx
 import jwt
 import pytest
 
-from holdfast.sandbox import Gateway, GatewaySettings, serve
+from holdfast.sandbox import Gateway, GatewaySettings, Kind, serve
 
 from .conftest import Clock
 from .kit import dial, live, refresh
@@ -156,18 +156,18 @@ async def test_scripted_status_and_garbage(gateway: Gateway, http: httpx.AsyncCl
 
 
 @pytest.mark.parametrize(("kind", "rotated"), [("drop", False), ("lose", True)])
-async def test_a_dropped_answer(gateway: Gateway, http: httpx.AsyncClient, kind: "str", rotated: bool) -> None:
+async def test_a_dropped_answer(gateway: Gateway, http: httpx.AsyncClient, kind: Kind, rotated: bool) -> None:
     issued = gateway.issue(device_id="dev-a")
-    gateway.inject("refresh", "lose" if kind == "lose" else "drop")
+    gateway.inject("refresh", kind)
     with pytest.raises(httpx.TransportError):
         await refresh(http, issued.refresh_token)
     assert (await refresh(http, issued.refresh_token)).json()["code"] == (10003 if rotated else 0)
 
 
 @pytest.mark.parametrize(("kind", "rotated"), [("never", False), ("swallow", True)])
-async def test_no_answer(gateway: Gateway, http: httpx.AsyncClient, kind: str, rotated: bool) -> None:
+async def test_no_answer(gateway: Gateway, http: httpx.AsyncClient, kind: Kind, rotated: bool) -> None:
     issued = gateway.issue(device_id="dev-a")
-    gateway.inject("refresh", "swallow" if kind == "swallow" else "never")
+    gateway.inject("refresh", kind)
     with pytest.raises(httpx.ReadTimeout):
         await http.post(
             "/v1/auth/refresh", json={"refresh_token": issued.refresh_token}, headers={"X-Device-Id": "dev-a"},
