@@ -63,9 +63,12 @@ class PostRefresh(Command, frozen=True):
 
 
 class StoreRotation(Command, frozen=True):
-    """Try again to store the held pair. Answered by RotationStored, RotationUnstored or RefreshSuperseded."""
+    """Try again to store the held pair, which replaces the one of ``generation``. Answered by RotationStored,
+    RotationUnstored or RefreshSuperseded.
+    """
 
     refresh: int
+    generation: int
 
 
 class UseCredential(Command, frozen=True):

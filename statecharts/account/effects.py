@@ -214,7 +214,7 @@ def hold_last(a: Account, e: ev.RotationHeld, at: Stamp) -> Out:
 
 @effect(StoreRotation)
 def store_rotation(a: Account, e: Event, at: Stamp) -> Out:
-    return a, (StoreRotation(a.refresh),)
+    return a, (StoreRotation(a.refresh, a.generation if a.attempted is None else a.attempted),)
 
 
 @effect()

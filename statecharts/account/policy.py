@@ -8,7 +8,8 @@ from .classify import SEED, Rule
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
-    """The ``strict`` numbers. ``scaled(f)`` multiplies every duration, for tests and demos.
+    """The ``strict`` numbers. ``scaled(f)`` multiplies every duration, for tests and demos (deadlines of I/O keep a
+    floor of half a second).
 
     Raises:
         ValueError: a number is out of its range.
@@ -82,9 +83,15 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
         if not 0 < factor < float("inf"):
             raise ValueError(f"time scale {factor}: give a finite number above zero")
         changes: dict[str, Any] = {name: getattr(self, name) * factor for name in _durations()}
+        changes |= {name: max(min(_IO_FLOOR_S, getattr(self, name)), changes[name]) for name in _IO_DEADLINES}
         return msgspec.structs.replace(self, **changes)
 
 
+# Deadlines of real input and output: a scale for tests must not make a busy machine look like a dead peer.
+_IO_FLOOR_S = 0.5
+_IO_DEADLINES = (
+    "dial_s", "challenge_s", "hello_s", "handshake_s", "refresh_post_s", "pong_s", "verify_s", "close_s", "stop_s",
+)  # fmt: skip
 _SHARES = ("lead_share", "lead_share_max", "early_share", "due_jitter_share")
 
 
