@@ -41,7 +41,7 @@ class StoreError(HoldfastError):
 
     def __init__(self, path: str | PathLike[str] | None, problem: str) -> None:
         where = "memory" if path is None else fspath(path)
-        super().__init__(f"credential store {where}: {problem}")
+        super().__init__(f"store {where}: {problem}")
         self.path = None if path is None else where
         self.problem = problem
 

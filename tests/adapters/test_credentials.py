@@ -8,13 +8,14 @@ import jwt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from holdfast.adapters import read_lifetime
 
 NEITHER = (None, None)
 
 
 def token(claims: dict[str, Any]) -> str:
-    return jwt.encode(claims, "a key that is long enough for the algorithm", algorithm="HS256")
+    return jwt.encode(claims, "a key that is long enough for the algorithm", algorithm="HS256")  # pyright: ignore[reportUnknownMemberType]
 
 
 def raw(payload: bytes, header: bytes = b'{"alg":"none"}') -> str:
@@ -43,7 +44,22 @@ def test_a_claim_that_is_no_finite_number_is_none(value: object) -> None:
 @pytest.mark.rule("S1-38")
 @pytest.mark.parametrize(
     "value",
-    [None, 5, b"a.b.c", "", "opaque", ".", "..", "a.b", "a.b.c", "a.b.c.d.e", raw(b"[]"), raw(b"nope"), raw(b"\xff"), "\ud800.a"],
+    [
+        None,
+        5,
+        b"a.b.c",
+        "",
+        "opaque",
+        ".",
+        "..",
+        "a.b",
+        "a.b.c",
+        "a.b.c.d.e",
+        raw(b"[]"),
+        raw(b"nope"),
+        raw(b"\xff"),
+        "\ud800.a",
+    ],
 )
 def test_what_is_no_token_tells_nothing(value: object) -> None:
     assert read_lifetime(value) == NEITHER

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+
 from holdfast.adapters import (
     AccountBusy,
     CredentialStore,

@@ -1,13 +1,14 @@
 """Any sequence of calls: both stores answer what a simple model says, also across a restart."""
 
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
 from holdfast.adapters import CredentialStore, Identity, MemoryStore, SqliteStore, TokenPair
 
 ACCOUNTS = st.sampled_from(["default", "wörk 2/../x"])
@@ -35,7 +36,7 @@ class Model:
 class Answers:
     """What the same call to each store gave: it must be one answer."""
 
-    stores: list[CredentialStore] = field(default_factory=list)
+    stores: tuple[CredentialStore, ...]
 
     def of(self, method: str, *args: object) -> object:
         first, *others = [getattr(store, method)(*args) for store in self.stores]
@@ -48,7 +49,7 @@ class StoreMachine(RuleBasedStateMachine):
         super().__init__()
         self.folder = tempfile.TemporaryDirectory()
         self.sqlite = SqliteStore(Path(self.folder.name) / "store.db")
-        self.both = Answers([self.sqlite, MemoryStore()])
+        self.both = Answers((self.sqlite, MemoryStore()))
         self.model: dict[str, Model] = {}
         self.serial = 0
 
@@ -134,6 +135,5 @@ class StoreMachine(RuleBasedStateMachine):
             assert (stored.user_id, stored.resolved_device_id) == (model.user, model.device)
 
 
-@pytest.mark.rule("P04", "P08", "P11", "V06")
-class TestStores(StoreMachine.TestCase):
-    settings = settings(max_examples=30, stateful_step_count=25)
+StoreMachine.TestCase.settings = settings(max_examples=30, stateful_step_count=25)
+TestStores = pytest.mark.rule("P04", "P08", "P11", "V06")(StoreMachine.TestCase)

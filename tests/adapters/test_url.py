@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from holdfast.adapters import ConfigError, base_url_for, check_base_url, check_device_id, check_ws_url
 
 
