@@ -3,6 +3,8 @@
 from typing import Any
 
 from .model import SEPARATOR, State, Statechart, Transition, name_of
+from .scxml import initial_entries
+from .tree import in_order, plant
 
 
 def to_transitions(chart: Statechart) -> dict[str, Any]:
@@ -16,8 +18,15 @@ def to_transitions(chart: Statechart) -> dict[str, Any]:
     return {
         "states": [_state(state) for state in chart.states if state.history is None],
         "transitions": [_row(row) for row in chart.transitions],
-        "initial": [state.name for state in chart.states] if chart.parallel else chart.initial,
+        "initial": _initial(chart),
     }
+
+
+def _initial(chart: Statechart) -> str | list[str]:
+    """The state to begin in. Of regions the atomic states, since a list of compound ones is not entered any deeper."""
+    if not chart.parallel and chart.initial is not None:
+        return chart.initial
+    return [node.path for node in in_order(initial_entries(plant(chart.top)[0])) if node.atomic]
 
 
 def _state(state: State) -> dict[str, Any]:
