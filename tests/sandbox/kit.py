@@ -65,9 +65,10 @@ def connect_frame(token: str, nonce: str, device_id: str = "dev-a", /, **changes
 
 
 def message_frame(chat: str, text: str = "hello", *, message_id: str = MESSAGE_ID, **changes: Any) -> dict[str, Any]:
-    content = {"body": {"fragments": [{"kind": "text", "text": text}]}, "context": {"mentions": [], "reply": None}}
-    payload = {"message_id": message_id, "message_mode": "normal", "message": content}
-    frame = {
+    body = {"fragments": [{"kind": "text", "text": text}]}
+    content: dict[str, Any] = {"body": body, "context": {"mentions": [], "reply": None}}
+    payload: dict[str, Any] = {"message_id": message_id, "message_mode": "normal", "message": content}
+    frame: dict[str, Any] = {
         "version": "2", "event": "message.send", "trace_id": "t-2", "emitted_at": 1, "chat_id": chat,
         "payload": payload,
     }  # fmt: skip

@@ -70,32 +70,25 @@ async def test_a_wrong_envelope_is_a_message_error(gateway: Gateway, changes: di
     assert gateway.messages(issued.user_id) == ()
 
 
-@pytest.mark.parametrize(
-    ("changes", "code"),
-    [
-        ({"message_id": "msg-short"}, "bad_request"),
-        ({"message_id": MESSAGE_ID.lower()}, "bad_request"),
-        ({"message_id": "m" * 129}, "message_id_too_long"),
-        ({"message_mode": "loud"}, "bad_request"),
-        ({"message": {"body": {"fragments": []}, "context": {"mentions": [], "reply": None}}}, "bad_request"),
-        ({"message": {"body": {"fragments": [{}]}, "context": {"mentions": [], "reply": None}}}, "bad_request"),
-        (
-            {"message": {"body": {"fragments": [{"kind": "text"}]}, "context": {"mentions": [], "reply": None}}},
-            "bad_request",
-        ),
-        ({"message": {"body": {"fragments": [{"kind": "x"}]}, "context": {"mentions": None}}}, "bad_request"),
-        (
-            {
-                "message": {
-                    "body": {"fragments": [{"kind": "text", "text": "x"}]},
-                    "context": {"mentions": [], "reply": None},
-                    "streaming": {},
-                }
-            },
-            "bad_request",
-        ),
-    ],
-)
+def content(*fragments: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {"body": {"fragments": list(fragments)}, "context": {"mentions": [], "reply": None}, **more}
+
+
+TEXT = {"kind": "text", "text": "x"}
+WRONG_PAYLOADS: list[tuple[dict[str, Any], str]] = [
+    ({"message_id": "msg-short"}, "bad_request"),
+    ({"message_id": MESSAGE_ID.lower()}, "bad_request"),
+    ({"message_id": "m" * 129}, "message_id_too_long"),
+    ({"message_mode": "loud"}, "bad_request"),
+    ({"message": content()}, "bad_request"),
+    ({"message": content({})}, "bad_request"),
+    ({"message": content({"kind": "text"})}, "bad_request"),
+    ({"message": content(TEXT, context={"mentions": None})}, "bad_request"),
+    ({"message": content(TEXT, streaming={})}, "bad_request"),
+]
+
+
+@pytest.mark.parametrize(("changes", "code"), WRONG_PAYLOADS)
 async def test_a_wrong_payload_is_a_message_error(gateway: Gateway, changes: dict[str, Any], code: str) -> None:
     issued = gateway.issue()
     async with live(gateway, issued) as peer:

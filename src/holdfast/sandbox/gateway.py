@@ -9,7 +9,7 @@ import msgspec
 from . import control, rest
 from .faults import Fault, Kind, Point
 from .frames import build, check_chat_id, new_chat_id, new_id, new_message_id
-from .http_wire import HttpRequest, Respond
+from .http_wire import Fate, HttpRequest, Respond
 from .journal import Counters, Event
 from .mail import StoredMessage
 from .sessions import Session, Sessions
@@ -342,10 +342,15 @@ class Gateway:
         return Session(self._world, self._sessions)
 
     def _on_request(self, request: HttpRequest, respond: Respond) -> None:
-        if request.path.startswith(control.PREFIX):
-            control.handle(self, request, respond)
-        else:
-            rest.handle(self._world, request, respond)
+        try:
+            if request.path.startswith(control.PREFIX):
+                control.handle(self, request, respond)
+            else:
+                rest.handle(self._world, request, respond)
+        except Exception as error:
+            # A state file that can't be written, mostly. Only the type: the text might quote what the client sent.
+            self._world.journal.note("internal-error", detail=type(error).__name__)
+            respond(Fate.DROP)
 
     def listening_on(self, port: int) -> None:
         """The port is open."""

@@ -68,18 +68,25 @@ class HttpWire:
         self._body = bytearray()
         self._answering = 0  # Serial of the request that is being answered; an answer to another one is too late.
         self._requests = 0
+        self._waiting_bytes = 0  # Of requests behind the one that is being answered.
         self._ignoring = False  # After a request that is never answered: only the client's end matters.
         self._idle: asyncio.TimerHandle | None = None
 
     def data_received(self, data: bytes) -> None:
         """Bytes from the client."""
-        if not self._ignoring:
-            self._h11.receive_data(data)
-            self._pump()
+        if self._ignoring:
+            return
+        # Reading goes on while an answer is due, or the end of a client that gave up would go unnoticed.
+        self._waiting_bytes = self._waiting_bytes + len(data) if self._answering else 0
+        if self._waiting_bytes > BODY_BYTES_MAX:
+            self._transport.abort()
+            return
+        self._h11.receive_data(data)
+        self._pump()
 
     def eof_received(self) -> bool:
-        """The client sent its last byte. It may still read the answer; without one to come, the transport closes."""
-        return self._answering != 0
+        """The client sent its last byte, and counts as gone: False lets the transport close."""
+        return False
 
     def connection_lost(self) -> None:
         """The transport is gone; an answer that is still to come goes nowhere."""
@@ -131,7 +138,6 @@ class HttpWire:
         )
         self._requests += 1
         serial = self._answering = self._requests
-        self._transport.pause_reading()
         self._handler(request, lambda answer: self._respond(serial, answer))
 
     def _respond(self, serial: int, answer: Answer) -> None:
@@ -139,13 +145,11 @@ class HttpWire:
             return  # The client has gone, or a second answer to one request.
         if answer is Fate.NEVER:
             self._ignoring = True
-            self._transport.resume_reading()  # Or the client's end would go unnoticed.
             return
         if isinstance(answer, Reply):
             self._answering = 0
             self._send(answer)
             if not self._transport.is_closing():
-                self._transport.resume_reading()
                 # Not at once: with many requests on their way, one answer would nest in the other.
                 asyncio.get_running_loop().call_soon(self._pump)
         else:

@@ -96,6 +96,10 @@ class Connection(asyncio.Protocol):
             self._limit.cancel()
             data = bytes(self._head)
             self._wire = self._choose(data)
+            if isinstance(self._wire, WebSocketWire):
+                # Frames behind the head must wait for the answer: the library would parse them before it is open.
+                head, end, data = data.partition(HEAD_END)
+                self._wire.data_received(head + end)
         if self._wire is not None:
             self._wire.data_received(data)
 
