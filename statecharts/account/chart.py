@@ -366,6 +366,7 @@ HEARTBEAT = State(
         State(name="resting", timers=(Timer("ping_due", delays.fixed("ping_s")),)),
         State(name="pinging", on_enter=(do.send_ping,), timers=(Timer("pong_deadline", delays.fixed("pong_s")),)),
         State(name="verifying", on_enter=(do.send_ping,), timers=(Timer("verify_deadline", delays.fixed("verify_s")),)),
+        State(name="blind", note="we read nothing, so silence proves nothing"),
         State(name="stopped", final=True),
     ),
 )
@@ -380,8 +381,10 @@ HEARTBEAT_ROWS = (
     Row(trigger=ev.FrameReceived, source="heartbeat/verifying", dest="heartbeat/resting", rules="P43"),
     Row(trigger=After("verify_deadline"), source="heartbeat/verifying", dest="heartbeat/idle",
         effects=(ev.PeerSilent(),), rules="V40 P42"),
-    Row(trigger=ev.SessionEnded, source=_BEATING, dest="heartbeat/idle"),
-    Row(trigger=ev.StopRequested, source=("heartbeat/idle", *_BEATING), dest="heartbeat/stopped"),
+    Row(trigger=ev.ReadingPaused, source=_BEATING, dest="heartbeat/blind", rules="P43"),
+    Row(trigger=ev.ReadingResumed, source="heartbeat/blind", dest="heartbeat/resting", rules="P43"),
+    Row(trigger=ev.SessionEnded, source=(*_BEATING, "heartbeat/blind"), dest="heartbeat/idle"),
+    Row(trigger=ev.StopRequested, source=("heartbeat/idle", *_BEATING, "heartbeat/blind"), dest="heartbeat/stopped"),
 )
 
 # ---------------------------------------------------------------------------------------------------------------

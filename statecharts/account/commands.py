@@ -1,5 +1,7 @@
 """What an account wants done. Each docstring names the events that answer the command."""
 
+from typing import Literal
+
 from holdfast.engine import Command
 
 # -- the store and its mirror --------------------------------------------------------------------------------
@@ -40,7 +42,7 @@ class RememberDevice(Command, frozen=True):
 class Record(Command, frozen=True):
     """Add a row to the account's history. Best effort."""
 
-    kind: str  # connection, refresh or logout
+    kind: Literal["connection", "refresh", "logout"]
     state: str
     code: int | None = None
     reason: str = ""

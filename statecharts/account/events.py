@@ -199,6 +199,14 @@ class FrameRejected(Event, frozen=True):
     error: str
 
 
+class ReadingPaused(Event, frozen=True):
+    """The user is slower than the gateway, so nothing is read for now: not even a pong would be noticed."""
+
+
+class ReadingResumed(Event, frozen=True):
+    """The user has caught up, and reading goes on."""
+
+
 class Ponged(Event, frozen=True):
     """The peer answered a ping."""
 
