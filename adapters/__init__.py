@@ -1,6 +1,24 @@
 """The edge to the world: they carry out commands and report events, and decide nothing."""
 
+from .clawchat import ClawChat
 from .credentials import read_lifetime
+from .dialect import (
+    Ack,
+    Dialect,
+    Inbound,
+    Mention,
+    Message,
+    Nack,
+    NotRotated,
+    Other,
+    Outgoing,
+    PairingAnswer,
+    PairingDenied,
+    PairingGranted,
+    RefreshAnswer,
+    Rotated,
+    Signal,
+)
 from .errors import (
     AccountBusy,
     AckTimeout,
@@ -20,35 +38,58 @@ from .errors import (
     StoreTooNew,
     StoreUnavailable,
 )
+from .http import HttpPool, http_client, http_pool
 from .logs import RedactingLogger, quiet_logger
 from .memory_store import MemoryStore
 from .mirror import ConfigMirror
 from .sqlite_store import SqliteStore
 from .store import DEFAULT_ACCOUNT, CredentialStore, HistoryRow, Identity, Lease, Stored
+from .text import clean_text
+from .transport import Connection, OpenError, Sink, Transport, WebSocketTransport
 from .url import base_url_for, check_base_url, check_device_id, check_ws_url
 from .vault import TokenPair, Vault, token_pair
 
 __all__ = [
     "DEFAULT_ACCOUNT",
     "AccountBusy",
+    "Ack",
     "AckTimeout",
     "BodyNotReplayable",
+    "ClawChat",
     "ConfigError",
     "ConfigMirror",
+    "Connection",
     "ConnectionLost",
     "CredentialStore",
+    "Dialect",
     "HistoryRow",
     "HoldfastError",
+    "HttpPool",
     "Identity",
+    "Inbound",
     "Lease",
     "MemoryStore",
+    "Mention",
+    "Message",
+    "Nack",
     "NotConnected",
     "NotPaired",
+    "NotRotated",
     "NotSupported",
+    "OpenError",
+    "Other",
+    "Outgoing",
+    "PairingAnswer",
+    "PairingDenied",
     "PairingFailed",
+    "PairingGranted",
     "RedactingLogger",
+    "RefreshAnswer",
     "RefreshFailed",
+    "Rotated",
     "SendRefused",
+    "Signal",
+    "Sink",
     "SqliteStore",
     "Stopped",
     "StoreCorrupt",
@@ -57,11 +98,16 @@ __all__ = [
     "StoreUnavailable",
     "Stored",
     "TokenPair",
+    "Transport",
     "Vault",
+    "WebSocketTransport",
     "base_url_for",
     "check_base_url",
     "check_device_id",
     "check_ws_url",
+    "clean_text",
+    "http_client",
+    "http_pool",
     "quiet_logger",
     "read_lifetime",
     "token_pair",

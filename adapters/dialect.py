@@ -1,0 +1,183 @@
+"""What a wire dialect is: a pure codec between a service's frames and requests, and the account's events.
+
+To connect to another service, write a class with the members of :class:`Dialect`. None of its methods does I/O or keeps
+state between calls, and ``decode`` and the ``read_`` methods never raise, whatever the peer sends.
+"""
+
+from typing import Protocol
+
+import httpx
+import msgspec
+
+from holdfast.engine import Event
+
+from .vault import TokenPair
+
+
+class Inbound(msgspec.Struct, frozen=True, kw_only=True):
+    """Something for the user. ``raw`` is the frame as it came, and is left out of the repr."""
+
+    raw: str | bytes
+
+    def __repr__(self) -> str:
+        shown = (f"{name}={getattr(self, name)!r}" for name in self.__struct_fields__ if name != "raw")
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+
+class Mention(msgspec.Struct, frozen=True):
+    """Somebody is mentioned. ``user_id`` ``"all"`` means everyone; ``display`` may be all there is (S1-42)."""
+
+    user_id: str | None = None
+    display: str | None = None
+
+
+class Message(Inbound, frozen=True, kw_only=True):
+    """Somebody said something. The same ``message_id`` may come again: then it is the same message, perhaps changed.
+
+    A ``message_mode`` other than ``""`` and ``"normal"`` is not a turn addressed to an agent.
+    """
+
+    message_id: str
+    chat_id: str
+    chat_type: str
+    sender_id: str
+    sender_name: str
+    text: str
+    mentions: tuple[Mention, ...] = ()
+    message_mode: str = ""
+
+
+class Ack(Inbound, frozen=True, kw_only=True):
+    """The service has the message we sent. ``accepted_at`` is its clock, epoch milliseconds."""
+
+    trace_id: str
+    message_id: str
+    accepted_at: int | None = None
+
+
+class Nack(Inbound, frozen=True, kw_only=True):
+    """The service refused the message we sent, for good."""
+
+    trace_id: str
+    message_id: str | None
+    code: str
+    reason: str | None = None
+
+
+class Signal(Inbound, frozen=True, kw_only=True):
+    """Something changed on the service. It may come again, live and in a replay: ``event_id`` tells (S0-57)."""
+
+    event_id: str
+    kind: str
+    entity_id: str = ""
+    version: int | None = None
+
+
+class Other(Inbound, frozen=True, kw_only=True):
+    """An event this dialect has no type for."""
+
+    event: str
+    chat_id: str | None = None
+
+
+class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
+    """A message as it goes out. A resend repeats ``frame`` byte for byte."""
+
+    trace_id: str
+    message_id: str
+    frame: str
+
+
+class Rotated(msgspec.Struct, frozen=True):
+    """The refresh gave a new pair. An answer without refresh token keeps the old one (P08)."""
+
+    pair: TokenPair
+
+
+class NotRotated(msgspec.Struct, frozen=True):
+    """The refresh gave no pair. ``code`` is the service's, empty where none could be read; ``error`` is for people."""
+
+    code: str
+    error: str
+
+
+RefreshAnswer = Rotated | NotRotated
+
+
+class PairingGranted(msgspec.Struct, frozen=True, kw_only=True):
+    """The code was good: these are the account's first tokens, and who it is, as far as the service says."""
+
+    pair: TokenPair
+    user_id: str | None = None
+    owner_id: str | None = None
+    agent_id: str | None = None
+    conversation_id: str | None = None
+
+
+class PairingDenied(msgspec.Struct, frozen=True, kw_only=True):
+    """No tokens. ``code`` is None where none could be read.
+
+    ``user_is_gone``: only the user id was wrong, so that the same pairing code may be posted once more without one.
+    """
+
+    code: int | None
+    reason: str
+    user_is_gone: bool = False
+
+
+PairingAnswer = PairingGranted | PairingDenied
+
+
+class Dialect(Protocol):
+    """How a service talks. ``socket`` is the connection's id, which every event of a frame echoes."""
+
+    @property
+    def name(self) -> str:
+        """For logs and error messages."""
+        ...
+
+    @property
+    def default_device_id(self) -> str:
+        """The device id of an account that was stored without one (S0-08)."""
+        ...
+
+    def decode(self, socket: int, data: str | bytes) -> tuple[Event, Inbound | None]:
+        """The event a frame means, and what the user gets if the account's chart says Deliver. Never raises.
+
+        The events are ``Challenged``, ``HelloAccepted``, ``HelloRefused`` (with a reason made fit by
+        :func:`clean_text`), ``ReplayFinished``, ``FrameReceived`` (always with an :class:`Inbound`) and, for what
+        cannot be understood, ``FrameRejected`` with an error that quotes nothing of the frame.
+        """
+        ...
+
+    def authenticate(self, *, token: str, nonce: str, device_id: str) -> str:
+        """The frame that answers a challenge."""
+        ...
+
+    def message(self, *, chat_id: str, text: str) -> Outgoing:
+        """A text message with a new id.
+
+        Raises:
+            SendRefused: the service would refuse it.
+        """
+        ...
+
+    def refresh_request(
+        self, client: httpx.AsyncClient, base_url: str, refresh_token: str, device_id: str
+    ) -> httpx.Request:
+        """The request that rotates the tokens, built with ``client.build_request``."""
+        ...
+
+    def read_refresh(self, response: httpx.Response) -> RefreshAnswer:
+        """What the answer means. Which codes are final is the chart's to say, not the dialect's. Never raises."""
+        ...
+
+    def pair_request(
+        self, client: httpx.AsyncClient, base_url: str, code: str, *, device_id: str, user_id: str | None
+    ) -> httpx.Request:
+        """The request that trades a pairing code for tokens."""
+        ...
+
+    def read_pairing(self, response: httpx.Response) -> PairingAnswer:
+        """What the answer means. Never raises."""
+        ...

@@ -1,0 +1,189 @@
+"""HTTP for all accounts of an event loop: one connection pool, made when it is first used, closed with its last user.
+
+A request runs in a task of its own. Cancelling requests in the middle ruins httpx's pool: it ends with every
+connection "active" for ever. So a caller that is cancelled only stops waiting, and what arrives late is closed unread.
+"""
+
+import asyncio
+import urllib.request
+from collections.abc import AsyncGenerator, Coroutine
+from contextlib import asynccontextmanager
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import Any, Final, TypeVar
+from weakref import WeakKeyDictionary
+
+import anyio
+import httpx
+
+from .about import USER_AGENT
+from .text import clean_text
+from .tls import shared_ssl_context
+from .url import _is_loopback
+
+ANSWER_BYTES_MAX: Final = 1024 * 1024
+"""Of an answer with tokens in it, which has a few kilobytes."""
+ORPHAN_LIMIT_S: Final = 30.0
+"""For a request whose caller is gone to end by itself. Longer than a refresh may take."""
+CLOSE_LIMIT_S: Final = 5.0
+TIMEOUT: Final = httpx.Timeout(30.0, connect=10.0)
+LIMITS: Final = httpx.Limits(max_connections=1000, max_keepalive_connections=100, keepalive_expiry=30.0)
+"""Wide enough for thousands of accounts that refresh at random times, and below the usual limit of open files."""
+
+T = TypeVar("T")
+
+
+class HttpPool(httpx.AsyncBaseTransport):
+    """The connections. Hand it to :func:`http_client`, which makes any number of clients over it."""
+
+    def __init__(self, limits: httpx.Limits = LIMITS) -> None:
+        self._limits = limits
+        self._routes: dict[str | None, httpx.AsyncHTTPTransport] = {}
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request and wait for the head of its response.
+
+        Raises:
+            httpx.TransportError: as any transport of httpx.
+        """
+        task = self._spawn(self._route(request).handle_async_request(request))
+        try:
+            await asyncio.wait((task,))
+        except asyncio.CancelledError:
+            self._spawn(_discard(task))
+            raise
+        if task.cancelled():
+            raise httpx.ConnectError("the connection pool was closed", request=request)
+        return task.result()
+
+    async def aclose(self) -> None:
+        """Abandon what is under way and close all connections."""
+        while self._tasks:
+            tasks = tuple(self._tasks)
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+        for route in self._routes.values():
+            await route.aclose()
+        self._routes.clear()
+
+    def _spawn(self, work: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    def _route(self, request: httpx.Request) -> httpx.AsyncHTTPTransport:
+        proxy = _proxy_for(request.url)
+        if proxy not in self._routes:
+            try:
+                self._routes[proxy] = httpx.AsyncHTTPTransport(
+                    verify=shared_ssl_context(), limits=self._limits, proxy=proxy, trust_env=False
+                )
+            except (ImportError, ValueError):  # A proxy's URL may hold its password: not quoted.
+                raise httpx.ProxyError("this environment's proxy cannot be used", request=request) from None
+        return self._routes[proxy]
+
+
+async def _discard(task: "asyncio.Task[httpx.Response]") -> None:
+    """Close the response that nobody waits for any more."""
+    await asyncio.wait((task,), timeout=ORPHAN_LIMIT_S)
+    if not task.done():
+        task.cancel()
+    elif not task.cancelled() and task.exception() is None:
+        await task.result().aclose()
+
+
+def _proxy_for(url: httpx.URL) -> str | None:
+    # As the WebSocket transport does it, whose library asks the same functions.
+    if _is_loopback(url.host) or urllib.request.proxy_bypass(url.host):
+        return None
+    proxies = urllib.request.getproxies()
+    proxy = proxies.get(url.scheme) or proxies.get("all")
+    return proxy if proxy is None or "://" in proxy else f"http://{proxy}"
+
+
+class _Borrowed(httpx.AsyncBaseTransport):
+    """A pool that stays open when a client over it is closed."""
+
+    def __init__(self, pool: httpx.AsyncBaseTransport) -> None:
+        self._pool = pool
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        return await self._pool.handle_async_request(request)
+
+
+def http_client(
+    pool: httpx.AsyncBaseTransport, *, base_url: str = "", auth: httpx.Auth | None = None
+) -> httpx.AsyncClient:
+    """A client over ``pool``, which is cheap: 3 KB. Closing it leaves the pool open.
+
+    It follows no redirects, and keeps no cookies, so that accounts can share it.
+    """
+    return httpx.AsyncClient(
+        transport=_Borrowed(pool),
+        base_url=base_url,
+        auth=auth,
+        headers={"User-Agent": USER_AGENT},
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+        timeout=TIMEOUT,
+        follow_redirects=False,
+    )
+
+
+class _Shared:
+    def __init__(self) -> None:
+        self.pool = HttpPool()
+        self.users = 0
+
+
+_shared: WeakKeyDictionary[asyncio.AbstractEventLoop, _Shared] = WeakKeyDictionary()
+
+
+@asynccontextmanager
+async def http_pool() -> AsyncGenerator[HttpPool, None]:
+    """The running loop's pool, shared by all who are in such a block."""
+    loop = asyncio.get_running_loop()
+    shared = _shared.setdefault(loop, _Shared())
+    shared.users += 1
+    try:
+        yield shared.pool
+    finally:
+        shared.users -= 1
+        if not shared.users:
+            del _shared[loop]
+            with anyio.move_on_after(CLOSE_LIMIT_S, shield=True):
+                await shared.pool.aclose()
+
+
+async def fetch(
+    client: httpx.AsyncClient, request: httpx.Request, *, bytes_max: int = ANSWER_BYTES_MAX
+) -> httpx.Response:
+    """Send and read the answer, but not further than ``bytes_max``: a longer one has more than that in its ``content``.
+
+    Raises:
+        httpx.HTTPError: no answer, or a broken one.
+    """
+    # An answer that is compressed could be a bomb.
+    request.headers["Accept-Encoding"] = "identity"
+    response = await client.send(request, stream=True, auth=None, follow_redirects=False)
+    body = bytearray()
+    try:
+        async for chunk in response.aiter_bytes():
+            body += chunk
+            if len(body) > bytes_max:
+                break
+    finally:
+        await response.aclose()
+    headers = [
+        (name, value)
+        for name, value in response.headers.items()
+        if name not in ("content-encoding", "content-length", "transfer-encoding")
+    ]
+    return httpx.Response(response.status_code, headers=headers, content=bytes(body), request=request)
+
+
+def describe(error: httpx.HTTPError) -> str:
+    """What went wrong, for people: the kind of error, and its text if it has one."""
+    name, text = type(error).__name__, clean_text(str(error))
+    return f"{name}: {text}" if text else name
