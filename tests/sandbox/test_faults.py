@@ -10,7 +10,7 @@ from websockets.exceptions import InvalidHandshake, InvalidStatus
 
 from holdfast.sandbox import KINDS, Gateway, Kind
 
-from .kit import LIMIT_S, connect_frame, dial, live, refresh, seen
+from .kit import LIMIT_S, connect_frame, dial, live, message_frame, refresh, seen
 
 pytestmark = pytest.mark.anyio
 
@@ -195,6 +195,34 @@ async def test_silence(gateway: Gateway) -> None:
             assert replayed["payload"]["message_id"] == missed
             async with asyncio.timeout(LIMIT_S):
                 await peer.socket.wait_closed()
+
+
+async def test_a_client_that_never_reads_is_dropped(gateway: Gateway) -> None:
+    issued = gateway.issue()
+    async with live(gateway, issued) as peer:
+        for _ in range(60):
+            gateway.push_raw(issued.user_id, "x" * 1_000_000)
+        assert await peer.closed() == 1006
+
+
+async def test_default_reasons(gateway: Gateway) -> None:
+    issued = gateway.issue()
+    gateway.inject("send", "refuse")
+    async with live(gateway, issued) as peer:
+        await peer.send(message_frame(issued.conversation_id))
+        assert (await peer.receive())["payload"]["code"] == "bad_request"
+    gateway.inject("hello", "refuse")
+    async with dial(gateway) as peer:
+        assert (await peer.greet(issued.access_token))["payload"]["reason"] == "authentication failed"
+
+
+async def test_a_predicate_that_fails_tells_its_waiter(gateway: Gateway) -> None:
+    answers = [False]
+    waiting = asyncio.ensure_future(gateway.wait(lambda _: answers.pop()))
+    await asyncio.sleep(0)
+    gateway.issue()
+    with pytest.raises(IndexError):
+        await waiting
 
 
 async def test_until_cleared(gateway: Gateway, http: httpx.AsyncClient) -> None:

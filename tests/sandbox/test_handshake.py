@@ -140,6 +140,23 @@ async def test_stopping_says_goodbye() -> None:
             await stopping
 
 
+async def test_cancelled_serving_leaves_nothing_open() -> None:
+    async def serving(started: asyncio.Future[Gateway]) -> None:
+        async with serve() as gateway:
+            started.set_result(gateway)
+            await asyncio.Event().wait()
+
+    started: asyncio.Future[Gateway] = asyncio.get_running_loop().create_future()
+    task = asyncio.create_task(serving(started))
+    gateway = await started
+    async with live(gateway, gateway.issue()) as peer:
+        task.cancel()
+        task.get_loop().call_soon(task.cancel)  # Impatience: once more while it stops.
+        assert await peer.closed() in (1001, 1006)
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+
 async def test_clean_close_frees_the_session(gateway: Gateway) -> None:
     async with live(gateway, gateway.issue()) as peer:
         await peer.socket.close(1000)

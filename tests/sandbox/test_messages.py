@@ -283,3 +283,5 @@ async def test_mistakes_of_the_script_are_told(gateway: Gateway) -> None:
         gateway.inject("ping", "never", times=0)
     with pytest.raises(ValueError, match="above 0"):
         GatewaySettings(access_lifetime_s=0)
+    with pytest.raises(ValueError, match="no pings"):
+        GatewaySettings(ping_interval_s=-1)

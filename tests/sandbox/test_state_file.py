@@ -110,6 +110,12 @@ async def test_a_file_that_is_no_state(tmp_path: Path, content: bytes) -> None:
     assert state_file.read_bytes() == content
 
 
+async def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match=r"s\.json"):
+        async with serve(state_file=tmp_path / "nowhere" / "s.json"):
+            pass
+
+
 async def test_a_disk_that_fails_costs_the_connection_and_not_the_gateway(tmp_path: Path) -> None:
     folder = tmp_path / "gone"
     folder.mkdir()

@@ -37,7 +37,8 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbi
     - ``drop``: the connection is aborted and the request is not carried out. ``lose``: it *is* carried out (a token
       is rotated, a message stored), but the connection is aborted instead of the answer.
     - ``never``: not carried out and never answered. ``swallow``: carried out and never answered.
-    - ``refuse``: hello-fail with ``reason``, or message.error with ``reason`` as its code.
+    - ``refuse``: hello-fail with ``reason`` (unless given, "authentication failed"), or message.error with ``reason``
+      as its code ("bad_request").
     - ``status``: an HTTP status with a body that says nothing. ``code``: HTTP 200 with this envelope code.
     - ``garbage``: an unreadable body, or a frame that is not JSON.
     - ``no_refresh_token``: success without a refresh token. ``same_token``: success with the refresh token that was
@@ -50,7 +51,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbi
     kind: Kind
     times: int | None = 1
     """How often; None is until cleared."""
-    reason: str = "authentication failed"
+    reason: str = ""
     status: int = 503
     code: int = 1
     seconds: float = 0.0

@@ -197,14 +197,18 @@ class Gateway:
 
     # Misbehaviour.
 
-    def inject(self, point: Point, kind: Kind, *, times: int | None = 1, **values: Any) -> None:
+    def inject(
+        self, point: Point, kind: Kind, *, times: int | None = 1, reason: str = "", status: int = 503, code: int = 1,
+        seconds: float = 0.0,
+    ) -> None:  # fmt: skip
         """Script a fault, see :class:`Fault` for the kinds and values; ``times=None`` lasts until cleared.
 
         Raises:
             ValueError: the point has no such kind, or a value is out of range.
-            TypeError: an unknown value.
         """
-        self.inject_fault(Fault(point=point, kind=kind, times=times, **values))
+        self.inject_fault(
+            Fault(point=point, kind=kind, times=times, reason=reason, status=status, code=code, seconds=seconds)
+        )
 
     def inject_fault(self, fault: Fault) -> None:
         """:meth:`inject` for a fault that is made already.
@@ -355,6 +359,7 @@ class Gateway:
     def listening_on(self, port: int) -> None:
         """The port is open."""
         self._port = port
+        self._world.commit()  # A state file that can't be written should say so now.
         if self.settings.pairing_code is not None:
             self.pairing_code(self.settings.pairing_code)
 
@@ -366,6 +371,8 @@ class Gateway:
             async with asyncio.timeout(STOP_LIMIT_S):
                 await self._world.journal.when(lambda: not self._connections)
         except TimeoutError:
+            pass
+        finally:  # Also when the wait is cancelled: nothing must be left over.
             self.drop_all()
 
 

@@ -29,7 +29,7 @@ async def serve(
     Raises:
         ValueError: the host is not a loopback address.
         StateFileError: the state file is not one.
-        OSError: the port is taken.
+        OSError: the port is taken, or the state file can't be written.
     """
     host = _loopback(host)
     world = World(settings or GatewaySettings(), wall, None if state_file is None else Path(state_file))

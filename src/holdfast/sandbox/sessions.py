@@ -174,7 +174,7 @@ class Session:
     def _answer_connect(self, trace_id: str, presented: Greeting) -> None:
         fault = self._world.fault("hello")
         if fault is not None and fault.kind == "refuse":
-            self._refuse(trace_id, fault.reason)
+            self._refuse(trace_id, fault.reason or "authentication failed")
         elif fault is not None and fault.kind not in ("delay", "hold"):
             self._misbehave(fault)
         else:
@@ -248,7 +248,7 @@ class Session:
             return
         try:
             if fault is not None and fault.kind == "refuse":
-                raise Rejected(fault.reason, "scripted")
+                raise Rejected(fault.reason or "bad_request", "scripted")
             stored = self._store(frame, size)
         except Rejected as error:
             self._reject(frame, error)

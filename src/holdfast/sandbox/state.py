@@ -36,7 +36,7 @@ def _account(world: World, account: Account) -> dict[str, Any]:
         "devices": [_grant(grant) for grant in account.grants.values()],
         "messages_stored": len(mailbox.sent),
         "frames_queued": len(mailbox.frames),
-        "delivered_up_to": {device_id: place - mailbox.first for device_id, place in mailbox.cursors.items()},
+        "delivered_up_to": {device_id: max(place - mailbox.first, 0) for device_id, place in mailbox.cursors.items()},
     }
 
 

@@ -14,8 +14,9 @@ HANG_UP_LIMIT_S = 2.0  # For a client to notice that the connection ends. Then i
 SENDABLE_CLOSE_CODES = frozenset({1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014})
 CLOSE_REASON_BYTES_MAX = 123  # A control frame carries 125, two are the code.
 
-# The library logs whole frames at DEBUG, and a connect frame holds a token: this logger can't be switched on.
-_SILENT = logging.getLogger("holdfast.sandbox.wire")
+# The library logs whole frames at DEBUG, and a connect frame holds a token. This logger is nobody's child, so that no
+# configuration can switch it on.
+_SILENT = logging.Logger("holdfast.sandbox.wire")
 _SILENT.disabled = True
 
 
