@@ -1,6 +1,7 @@
 """The edge to the world: they carry out commands and report events, and decide nothing."""
 
 from .clawchat import ClawChat
+from .clock import Alarm, Clock, SystemClock
 from .credentials import read_lifetime
 from .dialect import (
     Ack,
@@ -19,6 +20,7 @@ from .dialect import (
     Rotated,
     Signal,
 )
+from .driver import Driver
 from .errors import (
     AccountBusy,
     AckTimeout,
@@ -32,6 +34,7 @@ from .errors import (
     PairingFailed,
     RefreshFailed,
     SendRefused,
+    Sent,
     Stopped,
     StoreCorrupt,
     StoreError,
@@ -42,6 +45,11 @@ from .http import HttpPool, http_client, http_pool
 from .logs import RedactingLogger, quiet_logger
 from .memory_store import MemoryStore
 from .mirror import ConfigMirror
+from .notifier import Hook
+from .pairing import Paired, pair
+from .rest import Bearer, rest_client
+from .runner import Listener, RefreshOutcome, Runner, Settings
+from .signals import SeenSignals
 from .sqlite_store import SqliteStore
 from .store import DEFAULT_ACCOUNT, CredentialStore, HistoryRow, Identity, Lease, Stored
 from .text import clean_text
@@ -54,20 +62,26 @@ __all__ = [
     "AccountBusy",
     "Ack",
     "AckTimeout",
+    "Alarm",
+    "Bearer",
     "BodyNotReplayable",
     "ClawChat",
+    "Clock",
     "ConfigError",
     "ConfigMirror",
     "Connection",
     "ConnectionLost",
     "CredentialStore",
     "Dialect",
+    "Driver",
     "HistoryRow",
     "HoldfastError",
+    "Hook",
     "HttpPool",
     "Identity",
     "Inbound",
     "Lease",
+    "Listener",
     "MemoryStore",
     "Mention",
     "Message",
@@ -79,6 +93,7 @@ __all__ = [
     "OpenError",
     "Other",
     "Outgoing",
+    "Paired",
     "PairingAnswer",
     "PairingDenied",
     "PairingFailed",
@@ -86,8 +101,13 @@ __all__ = [
     "RedactingLogger",
     "RefreshAnswer",
     "RefreshFailed",
+    "RefreshOutcome",
     "Rotated",
+    "Runner",
+    "SeenSignals",
     "SendRefused",
+    "Sent",
+    "Settings",
     "Signal",
     "Sink",
     "SqliteStore",
@@ -97,6 +117,7 @@ __all__ = [
     "StoreTooNew",
     "StoreUnavailable",
     "Stored",
+    "SystemClock",
     "TokenPair",
     "Transport",
     "Vault",
@@ -108,7 +129,9 @@ __all__ = [
     "clean_text",
     "http_client",
     "http_pool",
+    "pair",
     "quiet_logger",
     "read_lifetime",
+    "rest_client",
     "token_pair",
 ]
