@@ -39,6 +39,7 @@ from .account.events import (
     MirrorFailed,
     MirrorStale,
     MirrorWritten,
+    PairingRequired,
     PeerSilent,
     Ponged,
     ReadingPaused,
@@ -65,6 +66,7 @@ from .account.events import (
 )
 from .account.policy import STRICT, Policy
 from .account.status import AccountState, Status, project
+from .account.timing import plan
 
 __all__ = [
     "ACCOUNT",
@@ -98,6 +100,7 @@ __all__ = [
     "MirrorWritten",
     "Notify",
     "OpenSocket",
+    "PairingRequired",
     "PeerSilent",
     "Policy",
     "Ponged",
@@ -137,5 +140,6 @@ __all__ = [
     "WriteMirror",
     "account_chart",
     "classify",
+    "plan",
     "project",
 ]

@@ -46,6 +46,7 @@ CREDENTIALS = State(
     ),
 )
 
+_UNREAD = ("credentials/loading", "credentials/unreadable")
 _UNPAIRED = ("credentials/unconfigured", "credentials/refused", "credentials/logged_out")
 
 CREDENTIAL_ROWS = (
@@ -58,7 +59,7 @@ CREDENTIAL_ROWS = (
         effects=(do.note_store_error,)),
     Row(trigger=After("load_retry"), source="credentials/unreadable", dest="credentials/loading"),
     # paired, here or by another process; also again, after a logout
-    Row(trigger=ev.CredentialsChanged, source=_UNPAIRED, dest="credentials/configured",
+    Row(trigger=ev.CredentialsChanged, source=(*_UNREAD, *_UNPAIRED), dest="credentials/configured",
         conditions=(g.has_tokens, g.is_news), effects=(do.adopt,), rules="S0-32 S0-63"),
     Row(trigger=ev.CredentialsChanged, source="credentials/configured", dest="credentials/configured",
         conditions=(g.has_tokens, g.is_news), effects=(do.adopt,), rules="P05 P22"),
@@ -68,12 +69,15 @@ CREDENTIAL_ROWS = (
     Row(trigger=ev.CredentialsRead, source="credentials/configured", dest="credentials/logged_out/cleared",
         conditions=(g.is_news,), effects=(do.log_out_elsewhere,), rules="P11"),
     # the ways out
-    Row(trigger=ev.CredentialsChanged, source="credentials/configured", dest="credentials/logged_out/cleared",
-        conditions=(g.is_news,), effects=(do.log_out_elsewhere,), rules="P11 V06"),
+    Row(trigger=ev.CredentialsChanged, source=("credentials/configured", "credentials/refused"),
+        dest="credentials/logged_out/cleared", conditions=(g.is_news,), effects=(do.log_out_elsewhere,),
+        rules="P11 V06"),
     Row(trigger=ev.LogoutRequested, source=("credentials/configured", "credentials/refused"),
         dest="credentials/logged_out", effects=(do.log_out_asked,), rules="S0-44 V06 P11"),
     Row(trigger=ev.RefreshDenied, source="credentials/configured", dest="credentials/logged_out",
-        effects=(do.log_out_expired,), rules="S0-11 S0-44 S0-45 S0-46 S0-47 S0-48 V16"),
+        effects=(do.log_out_expired,), rules="S0-11 S0-44 S0-45 S0-46 S0-47 V16"),
+    Row(trigger=ev.PairingRequired, source="credentials/logged_out", dest=None, effects=(do.ask_to_pair,),
+        rules="S0-45 S0-48"),
     Row(trigger=ev.TokenRefused, source="credentials/configured", dest="credentials/refused", rules="S0-29 S0-32"),
     # blanking the store is tried until it works
     Row(trigger=ev.CredentialsCleared, source="credentials/logged_out/clearing",
@@ -82,8 +86,11 @@ CREDENTIAL_ROWS = (
         dest="credentials/logged_out/uncleared", effects=(do.note_clear_error,)),
     Row(trigger=After("clear_retry"), source="credentials/logged_out/uncleared",
         dest="credentials/logged_out/clearing", effects=(do.clear,)),
-    Row(trigger=ev.StopRequested, source=("credentials/loading", "credentials/unreadable", "credentials/configured",
-        *_UNPAIRED), dest="credentials/stopped", rules="S0-56 S1-37 V07"),
+    # stored before the logout, told after it
+    Row(trigger=ev.RefreshSucceeded, source="credentials/logged_out", dest="credentials/logged_out/clearing",
+        effects=(do.clear_late,), rules="V06 P11"),
+    Row(trigger=ev.StopRequested, source=(*_UNREAD, "credentials/configured", *_UNPAIRED), dest="credentials/stopped",
+        rules="S0-56 S1-37 V07"),
 )
 
 # ---------------------------------------------------------------------------------------------------------------
@@ -96,6 +103,7 @@ REFRESH = State(
     children=(
         State(name="idle", note="nothing to refresh, or no telling when"),
         State(name="armed", timers=(Timer("refresh_look", delays.next_look),)),
+        State(name="due", note="not while disconnected"),
         State(name="choosing", note="new credentials: refresh first, or plan it"),
         State(name="draining", note="the pair under way is no longer wanted, but one POST at a time (P01)"),
         State(name="waiting", note="wanted, but not yet", timers=(Timer("refresh_retry", delays.refresh_retry),)),
@@ -104,7 +112,8 @@ REFRESH = State(
             initial="requesting",
             children=(
                 State(name="requesting", on_enter=(do.post_refresh,)),
-                State(name="doubting", note="refused: is that still our pair?", on_enter=(LoadCredentials(),)),
+                State(name="doubting", note="refused or overtaken: is that still our pair?",
+                      on_enter=(LoadCredentials(),)),
                 State(name="unstored", note="rotated, but not on disk",
                       timers=(Timer("store_retry", delays.store_retry),)),
                 State(name="storing", on_enter=(do.store_rotation,)),
@@ -125,9 +134,11 @@ REFRESH = State(
     ),
 )
 
-_AT_REST = ("refresh/idle", "refresh/armed", "refresh/waiting")
+_UNDISTURBED = ("refresh/idle", "refresh/armed", "refresh/due")
+_AT_REST = (*_UNDISTURBED, "refresh/waiting")
 _WORKING = "refresh/working"
 _REQUESTING = "refresh/working/requesting"
+_HOLDING = ("refresh/working/unstored", "refresh/working/storing")
 
 REFRESH_ROWS = (
     # new credentials: refresh first, or plan it; an exchange for older ones comes to its end first
@@ -152,11 +163,19 @@ REFRESH_ROWS = (
     # the planned time comes
     Row(trigger=After("refresh_look"), source="refresh/armed", dest="refresh/idle", conditions=(g.is_latched,),
         rules="S1-05 P14"),
+    Row(trigger=After("refresh_look"), source="refresh/armed", dest="refresh/due", conditions=(g.is_due,),
+        unless=(In("connection/online"),), rules="S0-16"),
     Row(trigger=After("refresh_look"), source="refresh/armed", dest="refresh/waiting",
         conditions=(g.is_due, g.is_too_soon), effects=(do.because("proactive"),), rules="S1-07 V17"),
     Row(trigger=After("refresh_look"), source="refresh/armed", dest=_WORKING, conditions=(g.is_due,),
         effects=(do.because("proactive"),), rules="S1-20 S1-32"),
     Row(trigger=After("refresh_look"), source="refresh/armed", dest="refresh/armed", rules="V18 V21 P15 P17"),
+    Row(trigger=ev.HelloAccepted, source="refresh/due", dest="refresh/waiting",
+        conditions=(g.is_too_soon, In("connection/dialing/awaiting_hello")), effects=(do.because("proactive"),),
+        rules="S0-15 S1-07"),
+    Row(trigger=ev.HelloAccepted, source="refresh/due", dest=_WORKING,
+        conditions=(In("connection/dialing/awaiting_hello"),), effects=(do.because("proactive"),),
+        rules="S0-15 S1-20 S1-32"),
     Row(trigger=After("refresh_retry"), source="refresh/waiting", dest=_WORKING, rules="V11 V22 P13"),
     # somebody asks: the order of the questions is S1-04
     Row(trigger=ev.RefreshRequested, source=_AT_REST, dest=None, conditions=(g.refused_an_older,),
@@ -168,15 +187,15 @@ REFRESH_ROWS = (
     Row(trigger=ev.RefreshRequested, source=_AT_REST, dest=None, unless=(g.has_refresh_token,),
         effects=(do.settle("skipped", "no-refresh-token"),), rules="S1-11"),
     Row(trigger=ev.RefreshRequested, source=_AT_REST, dest=_WORKING, effects=(do.because_asked,), rules="S0-49 S1-19"),
-    Row(trigger=ev.RefreshRequested, source="refresh/working/unstored", dest=None,
+    Row(trigger=ev.RefreshRequested, source=_HOLDING, dest=None,
         effects=(do.settle("transient", "the store refused the new pair"),), rules="V01 V02"),
     Row(trigger=ev.RefreshRequested, source=_WORKING, dest=None, rules="S1-02 P01"),
-    Row(trigger=ev.RefreshRequested, source="refresh/finishing", dest=None,
-        effects=(do.settle("skipped", "stopped"),), rules="S1-03 V23"),
+    Row(trigger=ev.RefreshRequested, source="refresh", dest=None, effects=(do.settle("skipped", "stopped"),),
+        rules="S1-03 V23"),
     # the connection asks: its rows have made sure that a refresh could help
-    Row(trigger=ev.RefreshWanted, source=("refresh/idle", "refresh/armed"), dest="refresh/waiting",
+    Row(trigger=ev.RefreshWanted, source=_UNDISTURBED, dest="refresh/waiting",
         conditions=(g.is_too_soon,), effects=(do.because_asked,), rules="S1-07"),
-    Row(trigger=ev.RefreshWanted, source=("refresh/idle", "refresh/armed"), dest=_WORKING,
+    Row(trigger=ev.RefreshWanted, source=_UNDISTURBED, dest=_WORKING,
         effects=(do.because_asked,), rules="S0-25 S0-26"),
     # how an exchange ends
     Row(trigger=ev.RefreshSucceeded, source=_REQUESTING, dest="refresh/armed", conditions=(g.made_progress,),
@@ -190,8 +209,10 @@ REFRESH_ROWS = (
     Row(trigger=ev.RotationHeld, source=_REQUESTING, dest="refresh/working/unstored", effects=(do.hold_rotation,),
         rules="S0-18 S1-15 V01 V02 P07"),
     Row(trigger=ev.RefreshSuperseded, source=_WORKING, dest="refresh/working/doubting", rules="V06 P04 P11"),
-    Row(trigger=ev.CredentialsRead, source="refresh/working/doubting", dest="refresh/idle", unless=(g.is_news,),
-        effects=(do.believe_refusal,), rules="S1-16 V24 P05 P14"),
+    Row(trigger=ev.CredentialsRead, source="refresh/working/doubting", dest="refresh/idle", conditions=(g.was_refused,),
+        unless=(g.is_news,), effects=(do.believe_refusal,), rules="S1-16 V24 P05 P14"),
+    Row(trigger=ev.CredentialsRead, source="refresh/working/doubting", dest="refresh/waiting", unless=(g.is_news,),
+        effects=(do.count_overtaken,), rules="V06 P12"),
     Row(trigger=ev.StoreFailed, source="refresh/working/doubting", dest="refresh/waiting", effects=(do.count_doubt,),
         rules="P05"),
     # a rotated pair that the store refused
@@ -201,7 +222,8 @@ REFRESH_ROWS = (
     Row(trigger=ev.RotationStored, source="refresh/working/storing", dest="refresh/armed",
         effects=(do.take_rotation,), rules="V02 P06"),
     # the ends
-    Row(trigger=ev.LoggedOut, source=("refresh/armed", "refresh/waiting"), dest="refresh/idle", rules="P11"),
+    Row(trigger=ev.LoggedOut, source=("refresh/armed", "refresh/due", "refresh/waiting"), dest="refresh/idle",
+        rules="P11"),
     Row(trigger=ev.LoggedOut, source=_REQUESTING, dest="refresh/draining",
         effects=(do.settle("permanent", "logged out"),), rules="V06 P01 P11"),
     Row(trigger=ev.LoggedOut, source=_WORKING, dest="refresh/idle",
@@ -210,8 +232,8 @@ REFRESH_ROWS = (
     Row(trigger=ev.StopRequested, source=_REQUESTING, dest="refresh/finishing/answering",
         effects=(do.settle("skipped", "stopped"),), rules="S0-13 S1-23 V06"),
     Row(trigger=ev.StopRequested, source="refresh/draining", dest="refresh/finishing/answering"),
-    Row(trigger=ev.StopRequested, source=("refresh/working/unstored", "refresh/working/storing"),
-        dest="refresh/finishing/storing", effects=(do.settle("skipped", "stopped"),), rules="V02"),
+    Row(trigger=ev.StopRequested, source=_HOLDING, dest="refresh/finishing/storing",
+        effects=(do.settle("skipped", "stopped"),), rules="V02"),
     Row(trigger=ev.StopRequested, source="refresh/working/doubting", dest="refresh/stopped",
         effects=(do.settle("skipped", "stopped"),)),
     Row(trigger=ev.RefreshSucceeded, source="refresh/finishing/answering", dest="refresh/stopped",
@@ -268,6 +290,7 @@ CONNECTION = State(
 _DIALING = "connection/dialing"
 _HELLO = "connection/dialing/awaiting_hello"
 _ONLINE = "connection/online"
+_SOCKET = (_DIALING, _ONLINE)  # there is one
 _WAIT = "connection/backing_off"
 
 CONNECTION_ROWS = (
@@ -276,7 +299,7 @@ CONNECTION_ROWS = (
         conditions=(g.must_refresh_first,), rules="S0-09 P06 P21"),
     Row(trigger=ev.CredentialsAdopted, source=("connection/offline", "connection/held", _WAIT), dest=_DIALING,
         rules="S0-10 S0-63"),
-    Row(trigger=ev.CredentialsAdopted, source=(_DIALING, _ONLINE), dest="connection/closing",
+    Row(trigger=ev.CredentialsAdopted, source=_SOCKET, dest="connection/closing",
         effects=(do.closing("new credentials"),), rules="P21 P22"),
     # held for a refresh
     Row(trigger=ev.Rotated, source="connection/held", dest=_DIALING, rules="S0-10 S0-25 S0-26"),
@@ -297,24 +320,26 @@ CONNECTION_ROWS = (
         effects=(do.abandon_handshake,)),
     Row(trigger=After("hello_deadline"), source=_HELLO, dest=_WAIT, effects=(do.abandon_handshake,)),
     Row(trigger=After("handshake_deadline"), source=_DIALING, dest=_WAIT, effects=(do.abandon_handshake,)),
-    Row(trigger=ev.FrameRejected, source=(_DIALING, _ONLINE), dest=None, effects=(do.report_frame,)),
+    Row(trigger=ev.FrameRejected, source=_SOCKET, dest=None, effects=(do.report_frame,)),
     # the hello is refused: whose fault is it
-    Row(trigger=ev.HelloRefused, source=_HELLO, dest=_WAIT, conditions=(g.auth_is_down,), effects=(do.note_outage,),
+    Row(trigger=ev.HelloRefused, source=_SOCKET, dest=_WAIT, conditions=(g.auth_is_down,), effects=(do.note_outage,),
         rules="S0-02 S0-04 S0-30 V08"),
-    Row(trigger=ev.HelloRefused, source=_HELLO, dest=_WAIT, conditions=(g.blames_token, g.can_refresh, g.is_capped),
+    Row(trigger=ev.HelloRefused, source=_SOCKET, dest="connection/closing",
+        conditions=(g.rejects_token, g.presented_an_older), effects=(do.closing("token refresh"),), rules="S0-55 P21"),
+    Row(trigger=ev.HelloRefused, source=_SOCKET, dest=_WAIT, conditions=(g.blames_token, g.can_refresh, g.is_capped),
         effects=(do.note_capped,), rules="S0-37 V12"),
-    Row(trigger=ev.HelloRefused, source=_HELLO, dest=_WAIT,
+    Row(trigger=ev.HelloRefused, source=_SOCKET, dest=_WAIT,
         conditions=(g.blames_token, g.can_refresh, In("refresh/waiting")), effects=(do.note_rejected,),
         rules="S0-25 V11"),
-    Row(trigger=ev.HelloRefused, source=_HELLO, dest=_WAIT, conditions=(g.blames_token, g.can_refresh, g.is_too_soon),
+    Row(trigger=ev.HelloRefused, source=_SOCKET, dest=_WAIT, conditions=(g.blames_token, g.can_refresh, g.is_too_soon),
         unless=(In(_WORKING),), effects=(do.note_rejected,), rules="S0-25 S1-07"),
-    Row(trigger=ev.HelloRefused, source=_HELLO, dest="connection/held", conditions=(g.blames_token, g.can_refresh),
+    Row(trigger=ev.HelloRefused, source=_SOCKET, dest="connection/held", conditions=(g.blames_token, g.can_refresh),
         effects=(do.want_refresh,), rules="S0-25 S0-26 S0-35 S0-36"),
-    Row(trigger=ev.HelloRefused, source=_HELLO, dest="connection/offline", conditions=(g.rejects_token, g.is_new_here),
+    Row(trigger=ev.HelloRefused, source=_SOCKET, dest="connection/offline", conditions=(g.rejects_token, g.is_new_here),
         effects=(do.give_up_token,), rules="S0-29"),
-    Row(trigger=ev.HelloRefused, source=_HELLO, dest=_WAIT, conditions=(g.rejects_token,), effects=(do.note_rejected,),
+    Row(trigger=ev.HelloRefused, source=_SOCKET, dest=_WAIT, conditions=(g.rejects_token,), effects=(do.note_rejected,),
         rules="S0-25 P28"),
-    Row(trigger=ev.HelloRefused, source=_HELLO, dest=_WAIT, effects=(do.note_generic,), rules="S0-27 S0-28 P40"),
+    Row(trigger=ev.HelloRefused, source=_SOCKET, dest=_WAIT, effects=(do.note_generic,), rules="S0-27 S0-28 P40"),
     # online
     Row(trigger=ev.FrameReceived, source="connection/online/replaying", dest="connection/online/replaying",
         effects=(Deliver(),), rules="P58"),
@@ -334,9 +359,10 @@ CONNECTION_ROWS = (
     Row(trigger=None, source="connection/closed", dest="connection/offline", unless=(In("credentials/configured"),)),
     Row(trigger=None, source="connection/closed", dest="connection/held", conditions=(g.must_not_dial,),
         effects=(ev.RefreshWanted("expired"),), rules="P21"),
-    Row(trigger=None, source="connection/closed",
-        dest="connection/held", conditions=(g.must_refresh_first, In(_WORKING)),
-        rules="S0-09"),
+    Row(trigger=None, source="connection/closed", dest="connection/held",
+        conditions=(g.must_refresh_first, In("refresh/draining")), rules="S0-09"),
+    Row(trigger=None, source="connection/closed", dest="connection/held",
+        conditions=(g.must_refresh_first, In(_WORKING)), unless=tuple(In(state) for state in _HOLDING), rules="S0-09"),
     Row(trigger=None, source="connection/closed", dest=_DIALING, rules="S0-24"),
     # backing off
     Row(trigger=After("retry"), source=_WAIT, dest="connection/held", conditions=(g.must_not_dial,),
@@ -345,11 +371,11 @@ CONNECTION_ROWS = (
     Row(trigger=ev.Rotated, source=_WAIT, dest=_DIALING, conditions=(g.was_rejected,), rules="S0-25"),
     # the ends
     Row(trigger=ev.LoggedOut, source=("connection/held", _WAIT), dest="connection/offline", rules="S0-11"),
-    Row(trigger=ev.LoggedOut, source=(_DIALING, _ONLINE), dest="connection/closing",
+    Row(trigger=ev.LoggedOut, source=_SOCKET, dest="connection/closing",
         effects=(do.closing("logged out"),)),
     Row(trigger=ev.StopRequested, source=("connection/offline", "connection/held", _WAIT), dest="connection/stopped",
         rules="S0-13 S0-34 S0-40"),
-    Row(trigger=ev.StopRequested, source=(_DIALING, _ONLINE), dest="connection/closing",
+    Row(trigger=ev.StopRequested, source=_SOCKET, dest="connection/closing",
         effects=(do.closing("stopped"),),
         rules="S0-56 V07 P33"),
 )
@@ -406,8 +432,9 @@ MIRROR_ROWS = (
     Row(trigger=ev.MirrorStale, source=("mirror/clean", "mirror/writing", "mirror/behind"), dest="mirror/writing",
         rules="S0-17 S0-22 S0-45 V01"),
     Row(trigger=ev.MirrorWritten, source="mirror/writing", dest="mirror/clean", effects=(do.note_mirrored,)),
-    Row(trigger=ev.MirrorFailed, source="mirror/writing", dest="mirror/behind", effects=(do.count_mirror_failure,),
-        rules="S0-20 S0-47 V01 P07"),
+    # also the failure of a write that another one overtook: the mirror may hold its tokens
+    Row(trigger=ev.MirrorFailed, source=("mirror/writing", "mirror/clean"), dest="mirror/behind",
+        effects=(do.count_mirror_failure,), rules="S0-20 S0-47 V01 P07"),
     Row(trigger=After("mirror_retry"), source="mirror/behind", dest="mirror/writing", rules="V01"),
     Row(trigger=ev.StopRequested, source=("mirror/clean", "mirror/writing", "mirror/behind"), dest="mirror/stopped"),
 )

@@ -61,6 +61,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     # connection
     socket: int = 0  # id of the current connection attempt
     depth: int = 0  # place on the backoff ladder
+    presented: int | None = None  # the generation that this connection was opened with
     floor: float = 0.0  # seconds that the next retry waits at least, before jitter
     rejected: int | None = None  # the generation that the gateway refused last
     welcomed: bool = False  # a hello-ok came since these credentials were adopted

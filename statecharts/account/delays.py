@@ -5,7 +5,7 @@ from collections.abc import Callable
 from holdfast.engine import Stamp
 
 from .context import Account
-from .timing import equal_jitter, ladder, until, upward_jitter
+from .timing import equal_jitter, ladder, lasts, until, upward_jitter
 
 
 def fixed(field: str) -> Callable[[Account, Stamp], float]:
@@ -35,8 +35,10 @@ def refresh_retry(a: Account, at: Stamp) -> float:
     """The refresh's own ladder, and never within the interval of the same refresh token (V11, V17)."""
     policy = a.policy
     step = ladder(policy.refresh_retry_base_s, policy.refresh_retry_cap_s, max(0, a.tries - 1))
-    since = at.now if a.attempted_at is None else a.attempted_at
-    return max(upward_jitter(step, at.chance), since + policy.refresh_interval_s - at.now)
+    interval = policy.refresh_interval_s
+    soon = a.attempted_at is not None and lasts(a.attempted_at, interval, at)
+    rest = a.attempted_at + interval - at.now if soon and a.attempted_at is not None else 0.0
+    return max(upward_jitter(step, at.chance), rest)
 
 
 def store_retry(a: Account, at: Stamp) -> float:

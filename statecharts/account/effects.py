@@ -88,16 +88,22 @@ def _forgotten(a: Account, error: str) -> Account:
     )
 
 
-# S0-45: record, blank the store, blank the mirror; the status follows from the state; then the message.
-@effect(Record, ClearCredentials, Notify, ev.LoggedOut, ev.MirrorStale)
+# S0-45: record, blank the store, blank the mirror; the status follows from the state; then the message. What is
+# raised is handled in turn, the message last.
+@effect(Record, ClearCredentials, ev.LoggedOut, ev.MirrorStale, ev.PairingRequired)
 def log_out_expired(a: Account, e: Event, at: Stamp) -> Out:
     return _forgotten(a, ERROR_EXPIRED), (
         Record("logout", "logged_out", None, ERROR_EXPIRED, a.refusal),
         ClearCredentials(a.generation),
-        Notify("error", TEXT_EXPIRED),
         ev.LoggedOut(),
         ev.MirrorStale(),
+        ev.PairingRequired(),
     )
+
+
+@effect(Notify)
+def ask_to_pair(a: Account, e: Event, at: Stamp) -> Out:
+    return a, (Notify("error", TEXT_EXPIRED),)
 
 
 @effect(Record, ClearCredentials, ev.LoggedOut, ev.MirrorStale)
@@ -123,6 +129,13 @@ def log_out_elsewhere(a: Account, e: ev.CredentialsChanged | ev.CredentialsRead,
 @effect(ClearCredentials)
 def clear(a: Account, e: Event, at: Stamp) -> Out:
     return a, (ClearCredentials(a.generation),)
+
+
+@effect(ClearCredentials)
+def clear_late(a: Account, e: ev.RefreshSucceeded, at: Stamp) -> Out:
+    """The pair came to rest in the store while the logout was on its way there."""
+    generation = max(a.generation, e.credential.generation)
+    return a.but(generation=generation), (ClearCredentials(generation),)
 
 
 @effect()
@@ -158,7 +171,7 @@ def because_asked(a: Account, e: ev.RefreshRequested | ev.RefreshWanted, at: Sta
 def post_refresh(a: Account, e: Event, at: Stamp) -> Out:
     """One exchange, noted before it begins (S1-12)."""
     generation = a.generation if a.credential is None else a.credential.generation
-    begun = a.but(refresh=a.refresh + 1, attempted=generation, attempted_at=at.now)
+    begun = a.but(refresh=a.refresh + 1, attempted=generation, attempted_at=at.now, refusal="")
     return begun, (PostRefresh(begun.refresh, generation, a.cause, a.policy.refresh_post_s),)
 
 
@@ -238,6 +251,12 @@ def count_doubt(a: Account, e: ev.StoreFailed, at: Stamp) -> Out:
     return a.but(tries=a.tries + 1, last_error=e.error), (SettleRefresh("transient", e.error), ev.RefreshEnded())
 
 
+@effect(SettleRefresh, ev.RefreshEnded)
+def count_overtaken(a: Account, e: ev.CredentialsRead, at: Stamp) -> Out:
+    """The store would not have this exchange, and yet holds nothing newer: no word about the token, so try again."""
+    return a.but(tries=a.tries + 1), (SettleRefresh("transient", "overtaken by another process"), ev.RefreshEnded())
+
+
 @effect()
 def note_refusal(a: Account, e: ev.RefreshFailed, at: Stamp) -> Out:
     return a.but(refusal=f"{e.code}: {e.error}"), ()
@@ -258,7 +277,7 @@ def believe_refusal(a: Account, e: Event, at: Stamp) -> Out:
 
 @effect(OpenSocket)
 def dial(a: Account, e: Event, at: Stamp) -> Out:
-    dialling = a.but(socket=a.socket + 1, attempts=a.attempts + 1)
+    dialling = a.but(socket=a.socket + 1, attempts=a.attempts + 1, presented=None)
     return dialling, (OpenSocket(dialling.socket),)
 
 
@@ -266,7 +285,7 @@ def dial(a: Account, e: Event, at: Stamp) -> Out:
 def authenticate(a: Account, e: ev.Challenged, at: Stamp) -> Out:
     """The token is read when it is sent, by its generation (P21)."""
     generation = a.generation if a.credential is None else a.credential.generation
-    return a, (Authenticate(a.socket, generation, e.nonce),)
+    return a.but(presented=generation), (Authenticate(a.socket, generation, e.nonce),)
 
 
 @effect(RememberDevice, Record)
@@ -331,10 +350,16 @@ def _close(a: Account, code: int, reason: str) -> CloseSocket:
     return CloseSocket(a.socket, code, reason, a.policy.close_s)
 
 
+def _row(a: Account, e: ev.HelloRefused, reason: str, detail: str) -> Record:
+    """How a refused connection ends in the history: S0-31 while there was none before, then S0-24 and S0-39."""
+    if not a.welcomed:
+        return Record("connection", "auth_failed", None, e.reason, detail)
+    return Record("connection", "disconnected", 1000, reason, detail)
+
+
 def _refused(a: Account, e: ev.HelloRefused, detail: str) -> Out:
-    """S0-39: the row of a connection that goes back to waiting."""
-    row = Record("connection", "disconnected", 1000, "transport backoff reconnect", detail)
-    return a.but(last_error=e.reason, floor=0.0), (_close(a, 1000, "transport backoff reconnect"), row)
+    reason = "transport backoff reconnect"
+    return a.but(last_error=e.reason, floor=0.0), (_close(a, 1000, reason), _row(a, e, reason, detail))
 
 
 @effect(CloseSocket, Record)
@@ -373,8 +398,8 @@ def want_refresh(a: Account, e: ev.HelloRefused, at: Stamp) -> Out:
         rotations=a.rotations + 1 if within else 1,
         rotations_since=since if within else at.now,
     )
-    row = Record("connection", "disconnected", 1000, "token refresh", e.reason)
-    return counted, (_close(a, 1000, "token refresh"), row, ev.RefreshWanted("hello-fail"))
+    reason = "token refresh"
+    return counted, (_close(a, 1000, reason), _row(a, e, reason, "hello-fail"), ev.RefreshWanted("hello-fail"))
 
 
 @effect(CloseSocket, Record, Notify, ev.TokenRefused)

@@ -225,6 +225,10 @@ class LoggedOut(Event, frozen=True):
     """The credentials are gone for good."""
 
 
+class PairingRequired(Event, frozen=True):
+    """Only pairing anew helps, and nobody asked for that: the user is to be told."""
+
+
 class RefreshWanted(Event, frozen=True):
     """The connection cannot go on without a fresh token."""
 

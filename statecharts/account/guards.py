@@ -12,7 +12,7 @@ from .events import (
     RefreshRequested,
     RefreshSucceeded,
 )
-from .timing import reached
+from .timing import lasts, reached
 
 # -- what the store says -------------------------------------------------------------------------------------
 
@@ -46,6 +46,11 @@ def blames_token(a: Account, e: HelloRefused, at: Stamp) -> bool:
     return verdict is Verdict.TOKEN_REJECTED or (verdict is Verdict.GENERIC and is_near_expiry(a, e, at))
 
 
+def presented_an_older(a: Account, e: HelloRefused, at: Stamp) -> bool:
+    """What was refused is no longer the token in force: it was rotated meanwhile (S0-55)."""
+    return a.presented is not None and a.credential is not None and a.presented < a.credential.generation
+
+
 def is_new_here(a: Account, e: Event, at: Stamp) -> bool:
     """No hello was accepted since these credentials were adopted."""
     return not a.welcomed
@@ -59,7 +64,7 @@ def was_rejected(a: Account, e: Event, at: Stamp) -> bool:
 def is_capped(a: Account, e: Event, at: Stamp) -> bool:
     """Too many refreshes after refused hellos within the window (S0-37, V12)."""
     since = a.rotations_since
-    recent = since is not None and at.now - since < a.policy.rotations_window_s
+    recent = since is not None and lasts(since, a.policy.rotations_window_s, at)
     return recent and a.rotations >= a.policy.rotations_max
 
 
@@ -114,12 +119,17 @@ def is_too_soon(a: Account, e: Event, at: Stamp) -> bool:
     """This refresh token was POSTed less than the interval ago (S1-07 to S1-10, V17, V18)."""
     if a.attempted_at is None or a.credential is None or a.attempted != a.credential.generation:
         return False
-    return at.now - a.attempted_at < a.policy.refresh_interval_s
+    return lasts(a.attempted_at, a.policy.refresh_interval_s, at)
 
 
 def refused_an_older(a: Account, e: RefreshRequested, at: Stamp) -> bool:
     """The caller's token was not the one in force: it needs a retry, not a refresh."""
     return e.generation is not None and a.credential is not None and e.generation < a.credential.generation
+
+
+def was_refused(a: Account, e: Event, at: Stamp) -> bool:
+    """The server said so; a store that has moved on says nothing about the token."""
+    return a.refusal != ""
 
 
 def is_permanent(a: Account, e: RefreshFailed, at: Stamp) -> bool:

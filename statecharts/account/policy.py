@@ -35,6 +35,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     lead_share: float = 0.25
     lead_share_max: float = 0.5
     early_share: float = 0.1  # never before this share of the lifetime
+    planned_min_s: float = 1.0  # nor sooner than this after it was received, however short-lived it is (P15)
     due_jitter_s: float = 300.0
     due_jitter_share: float = 0.1  # of the lead, at most
     lifetime_s: float = 86_400.0  # of a token that does not say

@@ -48,7 +48,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 
 # Tried top to bottom: the first state that is active gives the word.
 _WORDS: tuple[tuple[str, AccountState], ...] = (
-    ("connection/stopped", AccountState.STOPPED),
+    ("credentials/stopped", AccountState.STOPPED),
     ("credentials/logged_out", AccountState.LOGGED_OUT),
     ("credentials/unconfigured", AccountState.WAITING),
     ("credentials/refused", AccountState.WAITING),
@@ -65,22 +65,25 @@ _REASONS: tuple[tuple[str, str], ...] = (
     ("refresh/working/unstored", "a rotated token cannot be stored; it is tried again"),
 )
 
+_FADING = "pair this account again before its token expires: it cannot be refreshed"  # P24
+
 
 def project(snapshot: Snapshot, stamp: Stamp) -> Status:
     """The status of an account at a moment."""
     account: Account = snapshot.context
+    configured = snapshot.matches("credentials/configured")
     return Status(
         state=_first(snapshot, _WORDS, AccountState.CONNECTING),
         connected=snapshot.matches("connection/online"),
-        configured=snapshot.matches("credentials/configured"),
-        running=snapshot.matches("credentials/configured") or snapshot.matches("credentials/loading"),
+        configured=configured,
+        running=configured or snapshot.matches("credentials/loading") or snapshot.matches("credentials/unreadable"),
         last_error=account.last_error,
         attempts=account.attempts,
-        retry_at=_wall_of(snapshot, "retry", stamp),
+        retry_at=_wall_of(snapshot, ("retry", "load_retry"), stamp),
         refresh_at=_refresh_at(snapshot, stamp),
         token_expires_at=None if account.schedule is None else account.schedule.expires_at,
         device_id=account.device_id,
-        reason=_first(snapshot, _REASONS, ""),
+        reason=_first(snapshot, _REASONS, _FADING if configured and not _is_refreshable(account) else ""),
     )
 
 
@@ -88,8 +91,12 @@ def _first(snapshot: Snapshot, table: tuple[tuple[str, _T], ...], otherwise: _T)
     return next((value for path, value in table if snapshot.matches(path)), otherwise)
 
 
-def _wall_of(snapshot: Snapshot, timer: str, stamp: Stamp) -> float | None:
-    due = next((armed.due for armed in snapshot.timers if armed.timer == timer), None)
+def _is_refreshable(account: Account) -> bool:
+    return account.credential is not None and account.credential.refreshable
+
+
+def _wall_of(snapshot: Snapshot, timers: tuple[str, ...], stamp: Stamp) -> float | None:
+    due = next((armed.due for armed in snapshot.timers if armed.timer in timers), None)
     return None if due is None else stamp.wall + due - stamp.now
 
 
@@ -97,4 +104,4 @@ def _refresh_at(snapshot: Snapshot, stamp: Stamp) -> float | None:
     account: Account = snapshot.context
     if snapshot.matches("refresh/armed") and account.schedule is not None:
         return account.schedule.refresh_at
-    return _wall_of(snapshot, "refresh_retry", stamp)
+    return _wall_of(snapshot, ("refresh_retry",), stamp)

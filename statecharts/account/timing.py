@@ -56,6 +56,8 @@ def plan(policy: Policy, credential: Credential, at: Stamp) -> Schedule | None:
     life = lifetime(policy, credential)
     ahead = lead(policy, life)
     earliest = expires_at - (1 - policy.early_share) * life
+    if credential.obtained_at is not None:
+        earliest = max(earliest, credential.obtained_at + policy.planned_min_s)
     jitter = (2 * at.chance - 1) * min(policy.due_jitter_s, policy.due_jitter_share * ahead)
     return Schedule(
         near_at=expires_at - ahead,
@@ -68,6 +70,11 @@ def plan(policy: Policy, credential: Credential, at: Stamp) -> Schedule | None:
 def reached(schedule: Schedule, moment: float, at: Stamp) -> bool:
     """True once either clock says so."""
     return at.wall >= moment or at.now + schedule.offset >= moment
+
+
+def lasts(since: float, duration: float, at: Stamp) -> bool:
+    """True while less than ``duration`` went by. A snapshot restored under an older clock never waits on it (P17)."""
+    return 0 <= at.now - since < duration
 
 
 def until(schedule: Schedule, moment: float, at: Stamp) -> float:
