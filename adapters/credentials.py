@@ -4,6 +4,10 @@ import math
 
 import jwt
 
+from holdfast.statecharts import Credential
+
+from .vault import TokenPair
+
 
 def read_lifetime(access_token: object) -> tuple[float | None, float | None]:
     """``(issued_at, expires_at)`` in epoch seconds, each None where the token does not tell (S1-38). Never raises."""
@@ -26,3 +30,15 @@ def _seconds(claim: object) -> float | None:
     except OverflowError:
         return None
     return seconds if math.isfinite(seconds) else None
+
+
+def credential_of(generation: int, pair: TokenPair | None, obtained_at: float | None) -> Credential:
+    """What the chart may know of a pair."""
+    issued_at, expires_at = read_lifetime(pair.access if pair is not None else None)
+    return Credential(
+        generation=generation,
+        issued_at=issued_at,
+        expires_at=expires_at,
+        obtained_at=obtained_at,
+        refreshable=pair is not None and pair.refresh is not None,
+    )

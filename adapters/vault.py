@@ -128,6 +128,10 @@ class Vault:
         """The current access token, or None if ``generation`` is not in force. A pending one is never handed out."""
         return self._pair.access if self._pair is not None and generation == self._generation else None
 
+    def in_force(self) -> tuple[int, str] | None:
+        """The generation and access token to sign with now, if there is one."""
+        return None if self._pair is None or self._generation is None else (self._generation, self._pair.access)
+
     def refresh(self, generation: int) -> str | None:
         """The current refresh token, or None if ``generation`` is not in force or has none.
 

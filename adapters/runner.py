@@ -1,0 +1,261 @@
+"""One account, run: its chart, its driver, and the ports that carry out its commands."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from functools import partial
+from typing import Any, Final, Protocol
+
+import anyio
+import httpx
+import msgspec
+from anyio.abc import TaskGroup
+
+from holdfast.engine import Command, Event, Snapshot, Stamp
+from holdfast.statecharts import (
+    Account,
+    AccountState,
+    Authenticate,
+    BlankMirror,
+    ClearCredentials,
+    CloseSocket,
+    Deliver,
+    ForgetTokens,
+    LoadCredentials,
+    Notify,
+    OpenSocket,
+    Policy,
+    PostRefresh,
+    Record,
+    RefreshRequested,
+    RememberDevice,
+    ReportFrame,
+    SendPing,
+    SettleRefresh,
+    Status,
+    StopRequested,
+    StoreRotation,
+    UseCredential,
+    WriteMirror,
+    account_chart,
+    project,
+)
+
+from .clock import Alarm, Clock
+from .dialect import Dialect, Inbound
+from .driver import Driver, Port
+from .exchange import Exchange
+from .keeper import Keeper
+from .logs import RedactingLogger
+from .mirror import ConfigMirror
+from .notifier import Hook, Notifier
+from .sockets import Sockets
+from .store import CredentialStore
+from .transport import Transport
+from .vault import Vault
+
+WATCH_S: Final = 1.0
+"""How often the store is looked at for what other processes changed. A look costs microseconds."""
+
+
+def _start(tasks: TaskGroup, work: Callable[[Any], Coroutine[Any, Any, None]], command: Command) -> None:
+    tasks.start_soon(work, command)
+
+
+class RefreshOutcome(msgspec.Struct, frozen=True):
+    """How a refresh ended: ``success``, ``permanent``, ``transient`` or ``skipped``, and why."""
+
+    outcome: str
+    reason: str = ""
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """What an account is run with. ``device_id`` is the configured one, used verbatim wherever one is asked for."""
+
+    account: str
+    url: str
+    base_url: str
+    dialect: Dialect
+    store: CredentialStore
+    transport: Transport
+    clock: Clock
+    policy: Policy
+    device_id: str | None = None
+    mirror: ConfigMirror | None = None
+    notify: Hook | None = None
+
+
+class Listener(Protocol):
+    """What the front door hears of a running account. Called in the event loop; must not raise."""
+
+    def on_status(self, status: Status) -> None:
+        """The status changed."""
+        ...
+
+    def on_inbound(self, inbound: Inbound) -> None:
+        """A frame for the user."""
+        ...
+
+    def on_bad_frame(self, error: str) -> None:
+        """A frame that could not be understood."""
+        ...
+
+
+class Runner:
+    """Runs one account until it is stopped. :meth:`run` owns every task, socket and timer of it."""
+
+    def __init__(self, settings: Settings, client: httpx.AsyncClient, listener: Listener) -> None:
+        self.settings = settings
+        self.vault = Vault()
+        self.log = RedactingLogger("holdfast.account", self.vault)
+        self._listener = listener
+        self._waiters: list[asyncio.Future[RefreshOutcome]] = []
+        self._finished = anyio.Event()
+        self._look: Alarm | None = None
+        wall = self._wall
+        self.keeper = Keeper(
+            account=settings.account,
+            store=settings.store,
+            vault=self.vault,
+            mirror=settings.mirror,
+            wall=wall,
+            log=self.log,
+        )
+        self._exchange = Exchange(
+            account=settings.account,
+            store=settings.store,
+            vault=self.vault,
+            dialect=settings.dialect,
+            base_url=settings.base_url,
+            client=client,
+            device_id=self.refresh_device_id,
+            wall=wall,
+        )
+        self.status = Status(state=AccountState.CONNECTING, connected=False, configured=False, running=False)
+        self.driver: Driver
+        self.sockets: Sockets
+
+    # -- life ------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Run until the chart has ended. Cancelling it drops everything at once; an exchange is then abandoned.
+
+        Raises:
+            Exception: a bug of ours, out of a port or the chart.
+        """
+        try:
+            async with anyio.create_task_group() as tasks:
+                self._assemble(tasks)
+                self.driver.begin()
+                self._watch_store()
+                await self._finished.wait()
+                tasks.cancel_scope.cancel()
+        finally:
+            self._end()
+        if self.driver.failed is not None:
+            raise self.driver.failed
+
+    def _assemble(self, tasks: TaskGroup) -> None:
+        settings = self.settings
+        self.sockets = Sockets(
+            url=settings.url,
+            transport=settings.transport,
+            dialect=settings.dialect,
+            vault=self.vault,
+            tasks=tasks,
+            report=self.report,
+            device_id=self.connect_device_id,
+        )
+        context = Account(policy=settings.policy)
+        self.driver = Driver(account_chart, context, settings.clock, self._ports(tasks), self._on_change)
+
+    def _ports(self, tasks: TaskGroup) -> dict[type[Command], Port]:
+        keeper, sockets, exchange = self.keeper, self.sockets, self._exchange
+        return {
+            LoadCredentials: lambda command: self.report(keeper.load(command)),
+            ClearCredentials: lambda command: self.report(keeper.clear(command)),
+            ForgetTokens: keeper.forget,
+            UseCredential: keeper.use,
+            WriteMirror: lambda command: self.report(keeper.write_mirror(command)),
+            BlankMirror: lambda command: self.report(keeper.blank_mirror(command)),
+            RememberDevice: keeper.remember_device,
+            Record: keeper.record,
+            PostRefresh: partial(_start, tasks, self._post),
+            StoreRotation: lambda command: self.report(exchange.store(command)),
+            SettleRefresh: self._settle,
+            OpenSocket: sockets.open,
+            Authenticate: sockets.authenticate,
+            CloseSocket: sockets.close,
+            SendPing: sockets.ping,
+            Deliver: lambda command: self._listener.on_inbound(self.driver.attachment),
+            ReportFrame: lambda command: self._listener.on_bad_frame(command.error),
+            Notify: Notifier(tasks, self.log, self.settings.notify).notify,
+        }
+
+    def _end(self) -> None:
+        if self._look is not None:
+            self._look.cancel()
+        self.driver.close()
+        self.sockets.drop_all()
+        self._settle(SettleRefresh("skipped", "stopped"))
+
+    # -- events in, changes out ------------------------------------------------------------------------------
+
+    def report(self, event: Event, attachment: Inbound | None = None) -> None:
+        """Something happened."""
+        self.driver.dispatch(event, attachment)
+
+    def stop(self) -> None:
+        """Ask for the end. :meth:`run` returns once it is reached."""
+        self.report(StopRequested())
+
+    def refresh(self, cause: str, generation: int | None = None) -> "asyncio.Future[RefreshOutcome]":
+        """Ask for a fresh token. All who wait get the same outcome; one that is cancelled harms nobody (P09)."""
+        waiter: asyncio.Future[RefreshOutcome] = asyncio.get_running_loop().create_future()
+        self._waiters.append(waiter)
+        self.report(RefreshRequested(cause, generation))
+        if self.driver.done:
+            self._settle(SettleRefresh("skipped", "stopped"))
+        return waiter
+
+    def look(self) -> None:
+        """Look at the store now, for what somebody else changed."""
+        event = self.keeper.look()
+        if event is not None:
+            self.report(event)
+
+    async def _post(self, command: PostRefresh) -> None:
+        self.report(await self._exchange.post(command))
+
+    def _settle(self, command: SettleRefresh) -> None:
+        waiters, self._waiters = self._waiters, []
+        outcome = RefreshOutcome(command.outcome, command.reason)
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(outcome)
+
+    def _on_change(self, before: Snapshot, after: Snapshot, stamp: Stamp) -> None:
+        if after.config is not before.config or after.context is not before.context:
+            status = project(after, stamp)
+            if status != self.status:
+                self.status = status
+                self._listener.on_status(status)
+        if self.driver.done:
+            self._finished.set()
+
+    def _watch_store(self) -> None:
+        self.look()
+        clock = self.settings.clock
+        self._look = clock.call_at(clock.stamp().now + WATCH_S, self._watch_store)
+
+    # -- which device we are ---------------------------------------------------------------------------------
+
+    def refresh_device_id(self) -> str:
+        """The configured id, else the pairing's, else the dialect's constant (S0-08, S1-39)."""
+        return self.settings.device_id or self.keeper.stored.device_id or self.settings.dialect.default_device_id
+
+    def connect_device_id(self) -> str:
+        """The configured id, else the last one the gateway resolved, else as for refreshing (S0-14)."""
+        return self.settings.device_id or self.keeper.stored.resolved_device_id or self.refresh_device_id()
+
+    def _wall(self) -> float:
+        return self.settings.clock.stamp().wall

@@ -1,0 +1,344 @@
+"""The front door: one account's link to its gateway."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from contextlib import AsyncExitStack
+from types import TracebackType
+from typing import Any, Final, NoReturn
+
+import anyio
+import httpx
+
+from .adapters import (
+    DEFAULT_ACCOUNT,
+    Ack,
+    AckTimeout,
+    Bearer,
+    Clock,
+    ConfigMirror,
+    ConnectionLost,
+    CredentialStore,
+    Dialect,
+    Hook,
+    Identity,
+    Inbound,
+    Message,
+    Nack,
+    NotConnected,
+    NotPaired,
+    NotSupported,
+    RefreshOutcome,
+    Runner,
+    Sent,
+    Settings,
+    Stopped,
+    SystemClock,
+    Transport,
+    WebSocketTransport,
+    base_url_for,
+    check_base_url,
+    check_device_id,
+    check_ws_url,
+    http_client,
+    http_pool,
+    rest_client,
+)
+from .inbox import Inbox
+from .pairing import activate
+from .sends import Sends
+from .statecharts import STRICT, AccountState, LogoutRequested, Policy, ReadingPaused, ReadingResumed, Status
+from .statuses import Statuses
+
+ACK_S: Final = 15.0
+_UNPAIRED: Final = (AccountState.WAITING, AccountState.LOGGED_OUT)
+
+
+def connect(
+    url: str,
+    *,
+    dialect: Dialect,
+    store: CredentialStore,
+    account: str = DEFAULT_ACCOUNT,
+    base_url: str | None = None,
+    device_id: str | None = None,
+    mirror: ConfigMirror | None = None,
+    notify: Hook | None = None,
+    policy: Policy = STRICT,
+    insecure_hosts: Iterable[str] = (),
+    transport: Transport | None = None,
+    clock: Clock | None = None,
+) -> "Link":
+    """A link to the gateway at ``url``, kept alive while its ``async with`` block runs.
+
+    ``base_url`` is the REST root, ``https://HOST`` of the same host unless given. ``device_id`` is presented verbatim
+    for connecting and refreshing; without one, the pairing's and the resolved one are used. ``mirror`` is a
+    configuration file that follows the store (and seeds an empty one). ``notify(level, text)`` is called with what a
+    user must see. ``ws://`` and ``http://`` are refused except to loopback and to hosts named in ``insecure_hosts``.
+
+    Raises:
+        ConfigError: an address or the device id cannot be used.
+    """
+    hosts = frozenset(insecure_hosts)
+    check_ws_url(url, hosts)
+    root = check_base_url(base_url if base_url is not None else base_url_for(url), hosts)
+    if device_id is not None:
+        check_device_id(device_id)
+    return Link(
+        Settings(
+            account=account,
+            url=url,
+            base_url=root,
+            dialect=dialect,
+            store=store,
+            transport=transport or WebSocketTransport(),
+            clock=clock or SystemClock(),
+            policy=policy,
+            device_id=device_id,
+            mirror=mirror,
+            notify=notify,
+        )
+    )
+
+
+class Link:
+    """A live link. Made by :func:`connect`, and usable inside its ``async with`` block.
+
+    Entering takes the account's lease and begins to connect, without waiting for it: a link of an unpaired account or
+    to a gateway that is down is a link all the same. Leaving closes the socket, lets an exchange that is under way
+    store its pair, and leaves nothing behind.
+
+    Raises (on entering):
+        AccountBusy: another live link owns the account.
+        StoreError: the store cannot be used.
+        ConfigError: the mirror's file is broken.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._statuses = Statuses()
+        self._inbox = Inbox(self._pause, self._resume)
+        self._sends = Sends()
+        self._resources = AsyncExitStack()
+        self._runner: Runner | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._client: httpx.AsyncClient
+        self.rest: httpx.AsyncClient
+        self.bad_frames = 0
+        """Frames that could not be understood, since the start."""
+
+    def __repr__(self) -> str:
+        return f"<Link {self._settings.account!r} {self.status.state}>"
+
+    # -- life ------------------------------------------------------------------------------------------------
+
+    async def __aenter__(self) -> "Link":
+        settings = self._settings
+        async with AsyncExitStack() as resources:
+            settings.store.open()
+            resources.callback(settings.store.close)
+            resources.enter_context(settings.store.lease(settings.account))
+            self._seed()
+            pool = await resources.enter_async_context(http_pool())
+            self._client = await resources.enter_async_context(http_client(pool))
+            self._runner = Runner(settings, self._client, self)
+            self.rest = await resources.enter_async_context(
+                rest_client(pool, settings.base_url, bearer=self._bearer, refresh=self._runner.refresh)
+            )
+            """The service's REST interface: an ``httpx.AsyncClient`` whose refused token is refreshed, once."""
+            self._task = asyncio.create_task(self._run(self._runner), name=f"holdfast {settings.account}")
+            self._resources = resources.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    def _seed(self) -> None:
+        """An empty store begins with what the mirror holds; when that was issued, nobody knows (S0-06, S0-07)."""
+        pair = self._settings.mirror.read() if self._settings.mirror is not None else None
+        if pair is not None:
+            self._settings.store.seed(self._settings.account, pair, Identity())
+
+    async def _run(self, runner: Runner) -> None:
+        try:
+            await runner.run()
+        finally:
+            self._sends.lose()
+            self._inbox.end()
+            self._statuses.end()
+
+    async def stop(self) -> None:
+        """Close the socket, let an exchange under way be stored, end every task. Bounded, and safe to call twice.
+
+        Raises:
+            Exception: the link had died of a bug of ours; this is it.
+        """
+        task, runner = self._task, self._runner
+        if task is None or runner is None:
+            return
+        with anyio.CancelScope(shield=True):
+            runner.stop()
+            await asyncio.wait((task,), timeout=self._settings.policy.stop_s + 1.0)
+            task.cancel()
+            await asyncio.wait((task,))
+            await self._resources.aclose()
+        if not task.cancelled():
+            task.result()
+
+    def _running(self) -> Runner:
+        if self._runner is None or self._task is None or self._task.done():
+            self._refuse()
+        return self._runner
+
+    def _refuse(self) -> NoReturn:
+        raise Stopped
+
+    # -- what it is doing ------------------------------------------------------------------------------------
+
+    @property
+    def status(self) -> Status:
+        """A current picture."""
+        return self._statuses.newest
+
+    def statuses(self) -> AsyncIterator[Status]:
+        """The present status, then each change, until the link has stopped."""
+        return self._statuses.stream()
+
+    async def wait_ready(self, timeout: float | None = None) -> None:
+        """Wait until the link is connected.
+
+        Raises:
+            NotConnected: it was not within ``timeout`` seconds.
+            Stopped: the link has stopped.
+        """
+        try:
+            with anyio.fail_after(timeout):
+                ready = await self._statuses.wait(lambda status: status.connected)
+        except TimeoutError:
+            raise NotConnected from None
+        if ready is None:
+            raise Stopped
+
+    # -- messages --------------------------------------------------------------------------------------------
+
+    async def inbound(self) -> AsyncIterator[Inbound]:
+        """Everything the gateway sends, in order: messages, signals and what this dialect has no type for.
+
+        One consumer at a time. A consumer that is slow slows the socket; nothing is dropped.
+        """
+        while (frame := await self._inbox.get()) is not None:
+            yield frame
+
+    async def __aiter__(self) -> AsyncIterator[Message]:
+        async for frame in self.inbound():
+            if isinstance(frame, Message):
+                yield frame
+
+    async def send(self, chat_id: str, text: str, *, timeout: float = ACK_S) -> Ack:
+        """Send a text message, and wait for its acknowledgement, at most ``timeout`` seconds in all.
+
+        Raises:
+            SendRefused: the service, or a check of our own, refused it for good.
+            NotPaired: the account has no credentials.
+            NotConnected: there was no connection in time; it never left.
+            ConnectionLost: the connection ended before the answer; ``sent`` says whether it left.
+            AckTimeout: no answer in time; ``sent`` says whether it left.
+            Stopped: the link has stopped.
+        """
+        outgoing = self._settings.dialect.message(chat_id=chat_id, text=text)
+        runner = self._running()
+        if self.status.state in _UNPAIRED:
+            raise NotPaired(self._settings.account)
+        sent: Sent = "no"
+        try:
+            with anyio.fail_after(timeout):
+                await self.wait_ready()
+                connection = runner.sockets.current
+                if connection is None:
+                    raise ConnectionLost("no")
+                with self._sends.expecting(outgoing.trace_id) as answer:
+                    sent = "unknown"
+                    await connection.send(outgoing.frame)
+                    return await answer
+        except TimeoutError:
+            raise NotConnected if sent == "no" else AckTimeout(sent) from None
+
+    async def request(self, method: str, params: Any = None, *, timeout: float = 30.0) -> Any:
+        """A remote procedure call, where the dialect has them.
+
+        Raises:
+            NotSupported: this dialect has none.
+        """
+        raise NotSupported(f"request({method!r}) in dialect {self._settings.dialect.name!r}")
+
+    # -- credentials -----------------------------------------------------------------------------------------
+
+    async def refresh(self) -> RefreshOutcome:
+        """Ask for a fresh token now. Callers at the same time share one exchange, and cancelling one harms nobody.
+
+        Raises:
+            Stopped: the link has stopped.
+        """
+        return await self._running().refresh("user")
+
+    async def activate(self, code: str) -> None:
+        """Pair the account with a code; the link connects by itself then.
+
+        Raises:
+            PairingFailed: the code was refused, or no answer came. Get a new code.
+            StoreError: the new tokens could not be stored.
+            Stopped: the link has stopped.
+        """
+        runner = self._running()
+        settings = self._settings
+        runner.vault.hide(code)
+        await activate(
+            settings.store, settings.account, settings.dialect, settings.base_url, code, self._client,
+            device_id=settings.device_id, wall=settings.clock.stamp().wall,
+        )  # fmt: skip
+        runner.look()
+
+    async def logout(self) -> None:
+        """Forget the tokens, here and on disk; who the account is stays known. Waits to be paired again.
+
+        Raises:
+            Stopped: the link has stopped.
+        """
+        self._running().report(LogoutRequested())
+        await self._statuses.wait(lambda status: not status.configured)
+
+    def _bearer(self) -> Bearer:
+        runner = self._running()
+        signed = runner.vault.in_force()
+        if signed is None:
+            raise NotPaired(self._settings.account)
+        return Bearer(*signed, runner.refresh_device_id())
+
+    # -- what the runner tells us ----------------------------------------------------------------------------
+
+    def on_status(self, status: Status) -> None:
+        """See :class:`Listener`."""
+        if self.status.connected and not status.connected:
+            self._sends.lose()
+        self._statuses.put(status)
+
+    def on_inbound(self, inbound: Inbound) -> None:
+        """See :class:`Listener`."""
+        if not (isinstance(inbound, Ack | Nack) and self._sends.settle(inbound)):
+            self._inbox.put(inbound)
+
+    def on_bad_frame(self, error: str) -> None:
+        """See :class:`Listener`."""
+        self.bad_frames += 1
+
+    def _pause(self) -> None:
+        runner = self._running()
+        if runner.sockets.current is not None:
+            runner.sockets.current.pause()
+            runner.report(ReadingPaused())
+
+    def _resume(self) -> None:
+        if self._runner is not None and self._runner.sockets.current is not None:
+            self._runner.sockets.current.resume()
+            self._runner.report(ReadingResumed())
