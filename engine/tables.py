@@ -172,8 +172,9 @@ class Configuration:
         rows = scxml.compatible(rows, self.active, memory)
         exits = {node for row in rows for node in scxml.exits(row, self.active, memory)}
         recorded = scxml.remembered(exits, self.active)
-        entries = scxml.entries(rows, {**memory, **recorded})
         kept = self.active - exits
+        # SCXML would enter again what lies around a remembered state and was not left.
+        entries = scxml.entries(rows, {**memory, **recorded}) - kept
         target = self.chart.configuration(kept | entries)
         doings: list[Doing | Done] = [doing for node in in_order(exits, reverse=True) for doing in node.state.on_exit]
         doings += [doing for row in rows for doing in row.transition.effects]

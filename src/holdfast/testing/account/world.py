@@ -1,0 +1,342 @@
+"""The world around one account: it executes the chart's commands and says what may happen next. Pure, on virtual time.
+
+What the adapters promise is promised here too: the store is synchronous, so its answers follow a command at once; a
+refresh answer is stored the moment it is there; a POST ends within its deadline; CloseSocket is always answered. All
+else is free: what the far side does, when, and whether at all.
+"""
+
+from collections import deque
+from dataclasses import dataclass, field
+
+from holdfast.engine import Command, Event, Stamp
+from holdfast.statecharts import (
+    Authenticate,
+    BlankMirror,
+    Challenged,
+    ClearCredentials,
+    ClearFailed,
+    CloseSocket,
+    CredentialsChanged,
+    CredentialsCleared,
+    CredentialsRead,
+    ForgetTokens,
+    HelloAccepted,
+    HelloRefused,
+    LoadCredentials,
+    MirrorFailed,
+    MirrorWritten,
+    OpenSocket,
+    Ponged,
+    PostRefresh,
+    RefreshFailed,
+    RefreshSucceeded,
+    RefreshSuperseded,
+    RotationHeld,
+    RotationStored,
+    RotationUnstored,
+    SendPing,
+    SocketClosed,
+    SocketFailed,
+    SocketOpened,
+    StoreFailed,
+    StoreRotation,
+    UseCredential,
+    WriteMirror,
+)
+
+from .disk import Disk, DiskFull, Mirror, credential_of
+from .gateway import Gateway, Greeting, Refreshing, Tokens
+
+EPOCH = 1_800_000_000.0
+
+
+@dataclass
+class Post:
+    """A refresh POST under way."""
+
+    refresh: int
+    generation: int
+    token: str
+    deadline: float
+
+
+@dataclass
+class Socket:
+    """One connection attempt, from its dial on."""
+
+    number: int
+    state: str = "dialing"  # dialing, open, asked, presented, welcomed, closing
+    access: str | None = None
+    generation: int | None = None
+    pings: int = 0
+
+
+@dataclass
+class Memory:
+    """What dies with the process: the vault, the sockets, the exchanges, and what the chart was not yet told."""
+
+    generation: int | None = None
+    pair: Tokens | None = None
+    held: tuple[int, Tokens, float] | None = None
+    told: int = -1
+    inbox: deque[Event] = field(default_factory=deque[Event])
+    posts: dict[int, Post] = field(default_factory=dict[int, Post])
+    sockets: dict[int, Socket] = field(default_factory=dict[int, Socket])
+    reading: bool = True
+
+
+class World:
+    """Gateway, disk, clock and process. ``life`` is how long the tokens live that the gateway gives now."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.skew = 0.0  # by how much the own wall clock is wrong
+        self.life = 86_400.0
+        self.gateway = Gateway()
+        self.disk = Disk()
+        self.mirror = Mirror()
+        self.memory = Memory()
+
+    @property
+    def true_time(self) -> float:
+        """Epoch seconds by a clock that nobody sets."""
+        return EPOCH + self.now
+
+    def stamp(self, chance: float) -> Stamp:
+        """The own clocks' reading."""
+        return Stamp(self.now, self.true_time + self.skew, chance)
+
+    @property
+    def sockets(self) -> dict[int, Socket]:
+        return self.memory.sockets
+
+    @property
+    def posts(self) -> dict[int, Post]:
+        return self.memory.posts
+
+    # -- commands ------------------------------------------------------------------------------------------------
+
+    def execute(self, command: Command) -> None:
+        """Carry out one command. What it gives at once waits in the inbox."""
+        match command:
+            case LoadCredentials():
+                self.tell(self._load())
+            case ClearCredentials(generation=generation):
+                self.tell(self._clear(generation))
+            case ForgetTokens():
+                self._forget()
+            case UseCredential(generation=generation):
+                self._use(generation)
+            case PostRefresh():
+                self._post(command)
+            case StoreRotation(refresh=refresh, generation=generation):
+                self.tell(self._store(refresh, generation))
+            case WriteMirror(generation=generation):
+                self.tell(self._mirror(self._pair(generation)))
+            case BlankMirror():
+                self.tell(self._mirror(None))
+            case OpenSocket(socket=socket):
+                self.sockets[socket] = Socket(socket)
+            case Authenticate():
+                self._authenticate(command)
+            case CloseSocket(socket=socket):
+                self._close(socket)
+            case SendPing(socket=socket):
+                self._ping(socket)
+            case _:
+                pass  # told to people, or to the history
+
+    def tell(self, event: Event) -> None:
+        """Put an event where the chart will find it."""
+        self.memory.inbox.append(event)
+
+    def _load(self) -> Event:
+        try:
+            generation, pair, obtained_at, interrupted = self.disk.read()
+        except DiskFull as error:
+            return StoreFailed(str(error))
+        self._know(generation, pair)
+        credential = None if pair is None else credential_of(generation, pair, obtained_at)
+        return CredentialsRead(generation, credential, interrupted and pair is not None)
+
+    def look(self) -> None:
+        """Notice what somebody else changed on disk, if anything."""
+        if self.disk.broken or self.memory.told == self.disk.generation:
+            return
+        generation, pair, obtained_at, _ = self.disk.read()
+        self._know(generation, pair)
+        self.tell(
+            CredentialsChanged(generation, None if pair is None else credential_of(generation, pair, obtained_at))
+        )
+
+    def _know(self, generation: int, pair: Tokens | None) -> None:
+        memory = self.memory
+        memory.generation, memory.pair, memory.told = generation, pair, generation
+        if memory.held is not None and memory.held[0] <= generation:
+            memory.held = None
+
+    def _forget(self) -> None:
+        self.memory.generation, self.memory.pair, self.memory.held = None, None, None
+
+    def _clear(self, generation: int) -> Event:
+        self._forget()
+        try:
+            cleared = self.disk.clear(generation)
+        except DiskFull as error:
+            return ClearFailed(str(error))
+        self.memory.told = self.disk.generation if cleared else generation
+        return CredentialsCleared(self.memory.told)
+
+    def _use(self, generation: int) -> None:
+        held = self.memory.held
+        if held is not None and held[0] == generation:
+            self._know(generation, held[1])
+
+    def _pair(self, generation: int) -> Tokens | None:
+        held = self.memory.held
+        if held is not None and held[0] == generation:
+            return held[1]
+        return self.memory.pair if self.memory.generation == generation else None
+
+    def _mirror(self, pair: Tokens | None) -> Event:
+        try:
+            self.mirror.write(pair)
+        except DiskFull as error:
+            return MirrorFailed(str(error))
+        return MirrorWritten()
+
+    # -- the refresh exchange ------------------------------------------------------------------------------------
+
+    def _post(self, command: PostRefresh) -> None:
+        pair = None if self.memory.held is not None else self._pair(command.generation)
+        try:
+            if pair is None or pair.refresh is None or not self.disk.begin(command.generation):
+                self.tell(RefreshSuperseded(command.refresh))
+                return
+        except DiskFull as error:
+            self.tell(RefreshFailed(command.refresh, "", str(error)))
+            return
+        deadline = self.now + command.deadline_s
+        self.posts[command.refresh] = Post(command.refresh, command.generation, pair.refresh, deadline)
+
+    def answer(self, refresh: int, does: Refreshing) -> None:
+        """The gateway treats a POST; the answer, if one comes, is stored at once."""
+        post = self.posts.pop(refresh)
+        pair, code = self.gateway.post(post.token, does, self.true_time, self.life)
+        if pair is None:
+            self.tell(self._settle(post, code))
+            return
+        wall = self.true_time + self.skew
+        former = self._pair(post.generation)
+        whole = pair._replace(refresh=pair.refresh or post.token)
+        self.memory.held = (post.generation + 1, whole, wall)
+        changed = former is None or former.access != whole.access
+        self.tell(self._commit(post.refresh, post.generation, changed))
+
+    def _settle(self, post: Post, code: str) -> Event:
+        error = f"code {code}" if code else "no answer"
+        try:
+            if code:
+                self.disk.settle(post.generation)
+        except DiskFull as full:
+            error = f"{error}; {full}"
+        return RefreshFailed(post.refresh, code, error)
+
+    def _commit(self, refresh: int, generation: int, changed: bool) -> Event:
+        held = self.memory.held
+        if held is None or held[0] != generation + 1:
+            return RefreshSuperseded(refresh)
+        credential = credential_of(generation + 1, held[1], held[2])
+        try:
+            stored = self.disk.rotate(generation, held[1], held[2])
+        except DiskFull as error:
+            return RotationHeld(refresh, credential, str(error))
+        return RefreshSucceeded(refresh, credential, changed) if stored else RefreshSuperseded(refresh)
+
+    def _store(self, refresh: int, generation: int) -> Event:
+        outcome = self._commit(refresh, generation, True)
+        if isinstance(outcome, RefreshSucceeded):
+            return RotationStored(refresh, outcome.credential)
+        return RotationUnstored(refresh, outcome.error) if isinstance(outcome, RotationHeld) else outcome
+
+    # -- sockets -------------------------------------------------------------------------------------------------
+
+    def _authenticate(self, command: Authenticate) -> None:
+        socket = self.sockets.get(command.socket)
+        pair = self._pair(command.generation) if self.memory.generation == command.generation else None
+        if socket is not None and pair is not None:
+            socket.state, socket.access, socket.generation = "presented", pair.access, command.generation
+
+    def _close(self, number: int) -> None:
+        socket = self.sockets.get(number)
+        if socket is None:
+            self.tell(SocketClosed(number, 1006, "already closed"))
+        else:
+            socket.state = "closing"
+
+    def _ping(self, number: int) -> None:
+        if number in self.sockets:
+            self.sockets[number].pings += 1
+
+    def dialled(self, number: int, error: str = "") -> None:
+        """A dial ends."""
+        if error:
+            del self.sockets[number]
+            self.tell(SocketFailed(number, error))
+        else:
+            self.sockets[number].state = "open"
+            self.tell(SocketOpened(number))
+
+    def challenge(self, number: int) -> None:
+        """The gateway asks for proof."""
+        self.sockets[number].state = "asked"
+        self.tell(Challenged(number, "nonce"))
+
+    def greet(self, number: int, does: Greeting) -> None:
+        """The gateway judges a hello."""
+        socket = self.sockets[number]
+        if does is Greeting.SILENT:
+            return
+        socket.state = "welcomed"
+        reason = self.gateway.refusal(socket.access, does, self.true_time)
+        self.tell(HelloAccepted(number, "device") if reason is None else HelloRefused(number, reason))
+        if does is Greeting.SLAMS:
+            self.drop(number, 1000)
+
+    def drop(self, number: int, code: int) -> None:
+        """A socket is gone."""
+        del self.sockets[number]
+        self.tell(SocketClosed(number, code, ""))
+
+    def pong(self, number: int) -> None:
+        """The peer answers a ping."""
+        self.sockets[number].pings -= 1
+        self.tell(Ponged(number))
+
+    # -- what goes on by itself ----------------------------------------------------------------------------------
+
+    def go_on(self, refreshing: Refreshing, greeting: Greeting, reachable: bool) -> None:
+        """Let the far side take one turn in everything that waits for it."""
+        for number, socket in list(self.sockets.items()):
+            self._turn(number, socket, greeting, reachable)
+        for refresh in list(self.posts):
+            self.answer(refresh, refreshing)
+
+    def _turn(self, number: int, socket: Socket, greeting: Greeting, reachable: bool) -> None:
+        if socket.state == "dialing":
+            self.dialled(number, "" if reachable else "unreachable")
+        elif socket.state == "open":
+            self.challenge(number)
+        elif socket.state == "presented":
+            self.greet(number, greeting)
+        elif socket.state == "closing":
+            self.drop(number, 1000)
+        elif socket.pings and self.memory.reading:
+            self.pong(number)
+
+    def expire(self) -> None:
+        """A POST that reached its deadline is given up, whatever the gateway made of it."""
+        for post in list(self.posts.values()):
+            if post.deadline <= self.now:
+                del self.posts[post.refresh]
+                self.tell(RefreshFailed(post.refresh, "", "no answer in time"))
