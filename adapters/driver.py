@@ -133,7 +133,7 @@ class Driver:
         self._alarm = None
         now = self._clock.stamp().now
         for armed in sorted(self.snapshot.timers, key=lambda armed: (armed.due, armed.serial)):
-            if armed.due <= now:
+            if armed.due <= now and armed in self.snapshot.timers:  # an earlier one may have cancelled it
                 self.dispatch(TimerFired(armed.timer, armed.serial))
         self._set_alarm()
 

@@ -131,8 +131,18 @@ class Runner:
             wall=wall,
         )
         self.status = Status(state=AccountState.CONNECTING, connected=False, configured=False, running=False)
-        self.driver: Driver
-        self.sockets: Sockets
+        self._tasks = anyio.create_task_group()
+        self.sockets = Sockets(
+            url=settings.url,
+            transport=settings.transport,
+            dialect=settings.dialect,
+            vault=self.vault,
+            tasks=self._tasks,
+            report=self.report,
+            device_id=self.connect_device_id,
+        )
+        context = Account(policy=settings.policy)
+        self.driver = Driver(account_chart, context, settings.clock, self._ports(), self._on_change)
 
     # -- life ------------------------------------------------------------------------------------------------
 
@@ -143,33 +153,18 @@ class Runner:
             Exception: a bug of ours, out of a port or the chart.
         """
         try:
-            async with anyio.create_task_group() as tasks:
-                self._assemble(tasks)
+            async with self._tasks:
                 self.driver.begin()
                 self._watch_store()
                 await self._finished.wait()
-                tasks.cancel_scope.cancel()
+                self._tasks.cancel_scope.cancel()
         finally:
             self._end()
         if self.driver.failed is not None:
             raise self.driver.failed
 
-    def _assemble(self, tasks: TaskGroup) -> None:
-        settings = self.settings
-        self.sockets = Sockets(
-            url=settings.url,
-            transport=settings.transport,
-            dialect=settings.dialect,
-            vault=self.vault,
-            tasks=tasks,
-            report=self.report,
-            device_id=self.connect_device_id,
-        )
-        context = Account(policy=settings.policy)
-        self.driver = Driver(account_chart, context, settings.clock, self._ports(tasks), self._on_change)
-
-    def _ports(self, tasks: TaskGroup) -> dict[type[Command], Port]:
-        keeper, sockets, exchange = self.keeper, self.sockets, self._exchange
+    def _ports(self) -> dict[type[Command], Port]:
+        keeper, sockets, exchange, tasks = self.keeper, self.sockets, self._exchange, self._tasks
         return {
             LoadCredentials: lambda command: self.report(keeper.load(command)),
             ClearCredentials: lambda command: self.report(keeper.clear(command)),
