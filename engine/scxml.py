@@ -90,6 +90,8 @@ def entries(rows: Iterable[Row], memory: Memory) -> set[Node]:
             _enter(row.dest, entered, memory)
             for aim in targets(row.dest, memory):
                 _enter_ancestors(aim, top, entered, memory)
+            if top.state.parallel:  # A parallel chart: its root is left by nothing, but all its regions were.
+                _enter_regions(top, entered, memory)
     return entered
 
 

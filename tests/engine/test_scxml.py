@@ -251,6 +251,13 @@ def test_from_region_to_region_the_whole_parallel_state_is_left() -> None:
     assert (walk(Go()), walk.at) == ("-y1 -y -x1 -x -p +p +x +x1 +y +y2", "p/x/x1 p/y/y2")
 
 
+def test_a_self_transition_of_a_region_leaves_and_enters_all_regions() -> None:
+    rows = (row(Go, "x", "x"), row(Other, "y/y1", "y/y2"), row(Other, "y/y2", "y/y1"))
+    walk = Walk(chart([s("x"), s("y", s("y1"), s("y2"))], *rows, parallel=True))
+    walk(Other())
+    assert (walk(Go()), walk.at) == ("-y2 -y -x +x +y +y1", "x y/y1")
+
+
 # -- history -----------------------------------------------------------------------------------------------
 
 
