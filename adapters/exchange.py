@@ -21,6 +21,7 @@ from holdfast.statecharts import (
 from .credentials import credential_of
 from .dialect import Dialect, NotRotated, RefreshAnswer
 from .errors import StoreError
+from .http import describe
 from .refresher import post_refresh
 from .store import CredentialStore
 from .vault import Vault
@@ -51,55 +52,75 @@ class Exchange:
         self._wall = wall
         self._held_at = 0.0
 
-    async def post(self, command: PostRefresh) -> Event:
-        """One exchange, however it ends, within the command's deadline."""
+    async def post(self, command: PostRefresh, report: Callable[[Event], None]) -> None:
+        """One exchange, however it ends, within the command's deadline; reported once, and as soon as it is known."""
+        token = self._begin(command)
+        if not isinstance(token, str):
+            report(token)
+            return
+        answered = False
+
+        def take(answer: RefreshAnswer) -> None:
+            nonlocal answered
+            answered = True
+            report(self._commit(command, answer))  # no await from the answer to the store (P06)
+
+        problem = f"no answer within {command.deadline_s:g} s"
+        with anyio.move_on_after(command.deadline_s):
+            problem = await self._post(token, take)
+        if not answered:  # a deadline that passed after the answer was taken changes nothing
+            take(NotRotated("", problem))
+
+    def _begin(self, command: PostRefresh) -> str | Event:
+        """The refresh token to post, its intent journalled; or why there is no posting."""
         token = self._vault.refresh(command.generation)
         try:
             if token is None or not self._store.begin_refresh(self._account, command.generation, self._wall()):
                 return RefreshSuperseded(command.refresh)
         except StoreError as error:
             return self._failed(command, "", f"not posted, since the intent cannot be journalled: {error}")
+        return token
+
+    async def _post(self, token: str, take: Callable[[RefreshAnswer], None]) -> str:
         try:
-            with anyio.fail_after(command.deadline_s):
-                answer = await post_refresh(
-                    self._client, self._dialect, self._base_url, refresh_token=token, device_id=self._device_id()
-                )
-        except TimeoutError:
-            return self._failed(command, "", f"no answer within {command.deadline_s:g} s")
-        return self._commit(command, answer)  # no await from the answer to the store (P06)
+            await post_refresh(
+                self._client, self._dialect, self._base_url, take, refresh_token=token, device_id=self._device_id()
+            )
+        except httpx.HTTPError as error:
+            return describe(error)
+        return ""
 
     def _commit(self, command: PostRefresh, answer: RefreshAnswer) -> Event:
         if isinstance(answer, NotRotated):
             return self._settle(command, answer)
-        changed = answer.pair.access != self._vault.access(command.generation)
+        generation = command.generation
+        changed = answer.pair.access != self._vault.access(generation)
         self._held_at = self._wall()
-        self._vault.hold_pending(command.generation + 1, answer.pair)
-        outcome = self._write(command.generation)
-        if outcome is None:
+        try:
+            written = self._store.rotate(self._account, generation, answer.pair, self._held_at)
+        except StoreError as error:
+            self._vault.hold_pending(generation + 1, answer.pair)
+            return RotationHeld(command.refresh, self._held(generation), self._vault.redact(str(error)))
+        if written is None:
+            # Never held: by then the vault may hold a pair of somebody else under this very generation.
+            self._vault.hide(answer.pair.access)
+            self._vault.hide(answer.pair.refresh or "")
             return RefreshSuperseded(command.refresh)
-        if isinstance(outcome, StoreError):
-            return RotationHeld(command.refresh, self._held(command.generation), self._vault.redact(str(outcome)))
-        return RefreshSucceeded(command.refresh, outcome, changed)
+        self._vault.hold_pending(written, answer.pair)
+        return RefreshSucceeded(command.refresh, self._held(generation), changed)
 
     def store(self, command: StoreRotation) -> Event:
         """Try again to store a held pair."""
-        outcome = self._write(command.generation)
-        if outcome is None:
-            return RefreshSuperseded(command.refresh)
-        if isinstance(outcome, StoreError):
-            return RotationUnstored(command.refresh, self._vault.redact(str(outcome)))
-        return RotationStored(command.refresh, outcome)
-
-    def _write(self, generation: int) -> Credential | StoreError | None:
-        """Replace the pair of ``generation`` by the held one; None if the store has moved on."""
-        pair = self._vault.pair(generation + 1)
+        pair = self._vault.pair(command.generation + 1)
         if pair is None:
-            return None
+            return RefreshSuperseded(command.refresh)
         try:
-            written = self._store.rotate(self._account, generation, pair, self._held_at)
+            written = self._store.rotate(self._account, command.generation, pair, self._held_at)
         except StoreError as error:
-            return error
-        return None if written is None else self._held(generation)
+            return RotationUnstored(command.refresh, self._vault.redact(str(error)))
+        if written is None:
+            return RefreshSuperseded(command.refresh)
+        return RotationStored(command.refresh, self._held(command.generation))
 
     def _held(self, generation: int) -> Credential:
         pair = self._vault.pair(generation + 1)

@@ -1,12 +1,13 @@
 """HTTP for all accounts of an event loop: one connection pool, made when it is first used, closed with its last user.
 
-A request runs in a task of its own. Cancelling requests in the middle ruins httpx's pool: it ends with every
-connection "active" for ever. So a caller that is cancelled only stops waiting, and what arrives late is closed unread.
+Each step of a request runs in a task of its own. Cancelling one in the middle, even in the last await of a close, ruins
+httpx's pool: in the end every connection counts as active, for ever. So a caller that is cancelled only stops waiting,
+and what arrives late is closed unread.
 """
 
 import asyncio
 import urllib.request
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any, Final, TypeVar
@@ -29,6 +30,9 @@ TIMEOUT: Final = httpx.Timeout(30.0, connect=10.0)
 LIMITS: Final = httpx.Limits(max_connections=1000, max_keepalive_connections=100, keepalive_expiry=30.0)
 """Wide enough for thousands of accounts that refresh at random times, and below the usual limit of open files."""
 
+DETACHED: Final = "holdfast.detached"
+"""A request's extension: its task is one that no caller cancels (see :func:`fetch`), so that it needs no other."""
+
 T = TypeVar("T")
 
 
@@ -46,15 +50,22 @@ class HttpPool(httpx.AsyncBaseTransport):
         Raises:
             httpx.TransportError: as any transport of httpx.
         """
-        task = self._spawn(self._route(request).handle_async_request(request))
+        if DETACHED in request.extensions:
+            own = asyncio.current_task()
+            assert own is not None
+            self._adopt(own)
+            return await self._route(request).handle_async_request(request)
+        task = self.spawn(self._route(request).handle_async_request(request))
         try:
-            await asyncio.wait((task,))
+            response = await _outcome(task)
         except asyncio.CancelledError:
-            self._spawn(_discard(task))
+            self.spawn(_discard(task))
             raise
-        if task.cancelled():
-            raise httpx.ConnectError("the connection pool was closed", request=request)
-        return task.result()
+        assert isinstance(response.stream, httpx.AsyncByteStream)
+        body = _Body(self, response.stream)
+        return httpx.Response(
+            response.status_code, headers=response.headers, stream=body, extensions=response.extensions
+        )
 
     async def aclose(self) -> None:
         """Abandon what is under way and close all connections."""
@@ -67,11 +78,15 @@ class HttpPool(httpx.AsyncBaseTransport):
             await route.aclose()
         self._routes.clear()
 
-    def _spawn(self, work: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
+    def spawn(self, work: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
+        """Run ``work`` detached from the caller, until :meth:`aclose` at the latest."""
         task = asyncio.create_task(work)
+        self._adopt(task)
+        return task
+
+    def _adopt(self, task: "asyncio.Task[Any]") -> None:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        return task
 
     def _route(self, request: httpx.Request) -> httpx.AsyncHTTPTransport:
         proxy = _proxy_for(request.url)
@@ -83,6 +98,42 @@ class HttpPool(httpx.AsyncBaseTransport):
             except (ImportError, ValueError):  # A proxy's URL may hold its password: not quoted.
                 raise httpx.ProxyError("this environment's proxy cannot be used", request=request) from None
         return self._routes[proxy]
+
+
+class _Body(httpx.AsyncByteStream):
+    """A response's body, read chunk by chunk in tasks of the pool."""
+
+    def __init__(self, pool: HttpPool, stream: httpx.AsyncByteStream) -> None:
+        self._pool = pool
+        self._stream = stream
+
+    async def __aiter__(self) -> AsyncGenerator[bytes, None]:
+        chunks = aiter(self._stream)
+        while (chunk := await _outcome(self._pool.spawn(_next(chunks)))) is not None:
+            yield chunk
+
+    async def aclose(self) -> None:
+        # A read that is still under way ends with an error that nobody sees: it must not be cancelled either.
+        await _outcome(self._pool.spawn(self._stream.aclose()))
+
+
+async def _next(chunks: AsyncIterator[bytes]) -> bytes | None:
+    return await anext(chunks, None)
+
+
+async def _outcome(task: "asyncio.Task[T]") -> T:
+    """Wait for a task of the pool. Being cancelled here leaves the task alone."""
+    task.add_done_callback(_retrieve)
+    await asyncio.wait((task,))
+    if task.cancelled():
+        raise httpx.ReadError("the connection pool was closed")
+    return task.result()
+
+
+def _retrieve(task: "asyncio.Task[Any]") -> None:
+    """Nobody may be left to take a late error: then asyncio would log it, and the request with it."""
+    if not task.cancelled():
+        task.exception()
 
 
 async def _discard(task: "asyncio.Task[httpx.Response]") -> None:
@@ -154,33 +205,6 @@ async def http_pool() -> AsyncGenerator[HttpPool, None]:
             del _shared[loop]
             with anyio.move_on_after(CLOSE_LIMIT_S, shield=True):
                 await shared.pool.aclose()
-
-
-async def fetch(
-    client: httpx.AsyncClient, request: httpx.Request, *, bytes_max: int = ANSWER_BYTES_MAX
-) -> httpx.Response:
-    """Send and read the answer, but not further than ``bytes_max``: a longer one has more than that in its ``content``.
-
-    Raises:
-        httpx.HTTPError: no answer, or a broken one.
-    """
-    # An answer that is compressed could be a bomb.
-    request.headers["Accept-Encoding"] = "identity"
-    response = await client.send(request, stream=True, auth=None, follow_redirects=False)
-    body = bytearray()
-    try:
-        async for chunk in response.aiter_bytes():
-            body += chunk
-            if len(body) > bytes_max:
-                break
-    finally:
-        await response.aclose()
-    headers = [
-        (name, value)
-        for name, value in response.headers.items()
-        if name not in ("content-encoding", "content-length", "transfer-encoding")
-    ]
-    return httpx.Response(response.status_code, headers=headers, content=bytes(body), request=request)
 
 
 def describe(error: httpx.HTTPError) -> str:

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+import msgspec
+
 from holdfast.engine import Event
 from holdfast.statecharts import (
     BlankMirror,
@@ -123,8 +125,9 @@ class Keeper:
         return MirrorWritten()
 
     def remember_device(self, command: RememberDevice) -> None:
-        """Best effort: without it the next dial presents the former id."""
+        """For the next dial at once, and for the next process best effort: without it that one presents the former."""
         if command.device_id and command.device_id != self.stored.resolved_device_id:
+            self.stored = msgspec.structs.replace(self.stored, resolved_device_id=command.device_id)
             self._best_effort(lambda: self._store.remember_device(self._account, command.device_id))
 
     def record(self, command: Record) -> None:

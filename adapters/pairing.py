@@ -5,7 +5,8 @@ import msgspec
 
 from .dialect import Dialect, PairingAnswer, PairingDenied
 from .errors import PairingFailed
-from .http import describe, fetch
+from .fetch import fetch
+from .http import describe
 from .store import Identity
 from .vault import TokenPair, Vault
 
@@ -55,7 +56,7 @@ async def _post(
 ) -> PairingAnswer:
     request = dialect.pair_request(client, base_url, code, device_id=device_id, user_id=user_id)
     try:
-        return dialect.read_pairing(await fetch(client, request))
+        return await fetch(client, request, dialect.read_pairing)
     except httpx.HTTPError as error:
         return PairingDenied(code=None, reason=f"no answer: {describe(error)}")
 

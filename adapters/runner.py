@@ -110,6 +110,7 @@ class Runner:
         self._listener = listener
         self._waiters: list[asyncio.Future[RefreshOutcome]] = []
         self._finished = anyio.Event()
+        self.begun = anyio.Event()
         self._look: Alarm | None = None
         wall = self._wall
         self.keeper = Keeper(
@@ -156,6 +157,7 @@ class Runner:
             async with self._tasks:
                 self.driver.begin()
                 self._watch_store()
+                self.begun.set()
                 await self._finished.wait()
                 self._tasks.cancel_scope.cancel()
         finally:
@@ -219,7 +221,7 @@ class Runner:
             self.report(event)
 
     async def _post(self, command: PostRefresh) -> None:
-        self.report(await self._exchange.post(command))
+        await self._exchange.post(command, self.report)
 
     def _settle(self, command: SettleRefresh) -> None:
         waiters, self._waiters = self._waiters, []

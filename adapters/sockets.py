@@ -5,13 +5,16 @@ from contextlib import suppress
 from functools import partial
 
 import anyio
+import msgspec
 from anyio.abc import TaskGroup
 
 from holdfast.engine import Event
 from holdfast.statecharts import (
     Authenticate,
+    Challenged,
     CloseSocket,
     FrameRejected,
+    HelloAccepted,
     HelloRefused,
     OpenSocket,
     Ponged,
@@ -21,7 +24,7 @@ from holdfast.statecharts import (
     SocketOpened,
 )
 
-from .dialect import Dialect
+from .dialect import Dialect, Nack
 from .errors import ConnectionLost, NotConnected
 from .transport import Connection, OpenError, Transport
 from .vault import Vault
@@ -60,11 +63,11 @@ class Sockets:
 
     def open(self, command: OpenSocket) -> None:
         """Dial in a task of its own."""
-        self._tasks.start_soon(self._dial, command.socket)
+        scope = self._opening[command.socket] = anyio.CancelScope()  # so that it can be abandoned before it began
+        self._tasks.start_soon(self._dial, command.socket, scope)
 
-    async def _dial(self, socket: int) -> None:
-        with anyio.CancelScope() as scope:
-            self._opening[socket] = scope
+    async def _dial(self, socket: int, scope: anyio.CancelScope) -> None:
+        with scope:
             try:
                 self._open[socket] = await self._transport.open(self._url, _SocketSink(self, socket))
             except OpenError as error:
@@ -118,6 +121,9 @@ class Sockets:
     def heard(self, socket: int, data: str | bytes) -> None:
         """A frame arrived: as an event, with the body beside it."""
         event, inbound = self._dialect.decode(socket, data)
+        if isinstance(inbound, Nack):  # becomes the text of an exception
+            reason = None if inbound.reason is None else self._vault.redact(inbound.reason)
+            inbound = msgspec.structs.replace(inbound, code=self._vault.redact(inbound.code), reason=reason)
         self._report(self._scrubbed(event), inbound)
 
     def ponged(self, socket: int) -> None:
@@ -135,6 +141,10 @@ class Sockets:
             return HelloRefused(event.socket, self._vault.redact(event.reason))
         if isinstance(event, FrameRejected):
             return FrameRejected(event.socket, self._vault.redact(event.error))
+        if isinstance(event, Challenged) and self._vault.redact(event.nonce) != event.nonce:
+            return FrameRejected(event.socket, "the challenge's nonce quotes a secret")
+        if isinstance(event, HelloAccepted) and self._vault.redact(event.device_id) != event.device_id:
+            return HelloAccepted(event.socket, "")
         return event
 
 

@@ -27,9 +27,9 @@ class Inbox:
         """Take a frame in."""
         self._frames.append(frame)
         self._waiting.set()
-        if not self._full and len(self._frames) >= self._limit:
+        if len(self._frames) >= self._limit:
             self._full = True
-            self._pause()
+            self._pause()  # each time: by now it may be another connection
 
     def end(self) -> None:
         """Nothing more will come. What waits can still be had."""

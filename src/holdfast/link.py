@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack
 from types import TracebackType
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 import anyio
 import httpx
@@ -16,6 +16,7 @@ from .adapters import (
     Bearer,
     Clock,
     ConfigMirror,
+    Connection,
     ConnectionLost,
     CredentialStore,
     Dialect,
@@ -50,6 +51,8 @@ from .statecharts import STRICT, AccountState, LogoutRequested, Policy, ReadingP
 from .statuses import Statuses
 
 ACK_S: Final = 15.0
+GRACE_S: Final = 1.0
+"""For what has to end, beyond the time that the policy gives it."""
 _UNPAIRED: Final = (AccountState.WAITING, AccountState.LOGGED_OUT)
 
 
@@ -121,6 +124,8 @@ class Link:
         self._resources = AsyncExitStack()
         self._runner: Runner | None = None
         self._task: asyncio.Task[None] | None = None
+        self._ending: asyncio.Task[None] | None = None
+        self._paused: Connection | None = None
         self._client: httpx.AsyncClient
         self.rest: httpx.AsyncClient
         self.bad_frames = 0
@@ -146,13 +151,16 @@ class Link:
             )
             """The service's REST interface: an ``httpx.AsyncClient`` whose refused token is refreshed, once."""
             self._task = asyncio.create_task(self._run(self._runner), name=f"holdfast {settings.account}")
+            resources.push_async_callback(self._end, self._runner, self._task)
+            await self._runner.begun.wait()
             self._resources = resources.pop_all()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self.stop()
+        await _undisturbed(self._begin_to_end())
+        self._tell()
 
     def _seed(self) -> None:
         """An empty store begins with what the mirror holds; when that was issued, nobody knows (S0-06, S0-07)."""
@@ -171,28 +179,38 @@ class Link:
     async def stop(self) -> None:
         """Close the socket, let an exchange under way be stored, end every task. Bounded, and safe to call twice.
 
+        Who is cancelled while waiting here leaves the link stopping.
+
         Raises:
             Exception: the link had died of a bug of ours; this is it.
         """
-        task, runner = self._task, self._runner
-        if task is None or runner is None:
-            return
-        with anyio.CancelScope(shield=True):
-            runner.stop()
-            await asyncio.wait((task,), timeout=self._settings.policy.stop_s + 1.0)
-            task.cancel()
-            await asyncio.wait((task,))
-            await self._resources.aclose()
-        if not task.cancelled():
-            task.result()
+        await asyncio.wait((self._begin_to_end(),))
+        self._tell()
+
+    def _begin_to_end(self) -> asyncio.Task[None]:
+        """In a task of its own, so that it may be asked for by what it is going to end."""
+        if self._ending is None:
+            self._ending = asyncio.create_task(self._resources.aclose())
+        return self._ending
+
+    async def _end(self, runner: Runner, task: asyncio.Task[None]) -> None:
+        runner.stop()
+        await asyncio.wait((task,), timeout=self._settings.policy.stop_s + GRACE_S)
+        task.cancel()
+        await asyncio.wait((task,), timeout=GRACE_S)
+        if not task.done():
+            runner.log.error("the link stopped, and left behind a notification hook that does not end when cancelled")
+
+    def _tell(self) -> None:
+        """Raise what went wrong."""
+        for task in (self._ending, self._task):
+            if task is not None and task.done() and not task.cancelled():
+                task.result()
 
     def _running(self) -> Runner:
         if self._runner is None or self._task is None or self._task.done():
-            self._refuse()
+            raise Stopped
         return self._runner
-
-    def _refuse(self) -> NoReturn:
-        raise Stopped
 
     # -- what it is doing ------------------------------------------------------------------------------------
 
@@ -333,12 +351,27 @@ class Link:
         self.bad_frames += 1
 
     def _pause(self) -> None:
-        runner = self._running()
-        if runner.sockets.current is not None:
-            runner.sockets.current.pause()
-            runner.report(ReadingPaused())
+        connection = None if self._runner is None else self._runner.sockets.current
+        if self._runner is not None and connection is not None and connection is not self._paused:
+            self._paused = connection
+            connection.pause()
+            self._runner.report(ReadingPaused())
 
     def _resume(self) -> None:
-        if self._runner is not None and self._runner.sockets.current is not None:
-            self._runner.sockets.current.resume()
+        paused, self._paused = self._paused, None
+        if self._runner is not None and paused is not None and paused is self._runner.sockets.current:
+            paused.resume()
             self._runner.report(ReadingResumed())
+
+
+async def _undisturbed(task: "asyncio.Task[None]") -> None:
+    """Wait for the end of a task that is bounded, whatever happens; a cancellation is passed on afterwards (P47)."""
+    cancelled: asyncio.CancelledError | None = None
+    with anyio.CancelScope(shield=True):
+        while not task.done():
+            try:
+                await asyncio.wait((task,))
+            except asyncio.CancelledError as error:
+                cancelled = error
+    if cancelled is not None:
+        raise cancelled

@@ -22,7 +22,8 @@ class Sends:
             yield answer
         finally:
             self._waiting.pop(trace_id, None)
-            answer.cancel()
+            if not answer.cancel() and not answer.cancelled():
+                answer.exception()  # seen, also if the sender failed before it came to look
 
     def settle(self, answer: Ack | Nack) -> bool:
         """An answer came. False if nobody waits for it."""

@@ -5,6 +5,8 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 from typing import Final
 
+import msgspec
+
 from .statecharts import AccountState, Status
 
 KEPT_MAX: Final = 1000
@@ -28,7 +30,10 @@ class Statuses:
         self._wake()
 
     def end(self) -> None:
-        """It will not change any more."""
+        """It will not change any more. A link that was cut off had no time to say so itself (P37)."""
+        if self.newest.state is not AccountState.STOPPED:
+            stopped = {"state": AccountState.STOPPED, "connected": False, "running": False}
+            self.put(msgspec.structs.replace(self.newest, **stopped, retry_at=None, refresh_at=None))
         self._ended = True
         self._wake()
 
@@ -56,4 +61,4 @@ class Statuses:
                     return
                 await self._changed.wait()
         finally:
-            self._readers.remove(mine)
+            self._readers = [reader for reader in self._readers if reader is not mine]  # equal ones are others'
