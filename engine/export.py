@@ -12,12 +12,13 @@ def to_transitions(chart: Statechart) -> dict[str, Any]:
 
     Paths use the separator ``/``; timers become triggers ``after_NAME``, the ends of compound states
     ``done_PATH``; eventless rows keep the trigger ``always``, which a harness fires. Our own keys (effects,
-    timers, notes, rules) are stripped. History has no counterpart there and is left out, as are questions
-    about regions by :class:`~holdfast.engine.In`, which become conditions named ``in PATH``.
+    timers, notes, rules) are stripped, and a question about another region (:class:`~holdfast.engine.In`)
+    becomes a condition named ``in PATH``. History has no counterpart there: a row to a history state goes to
+    the state's default.
     """
     return {
         "states": [_state(state) for state in chart.states if state.history is None],
-        "transitions": [_row(row) for row in chart.transitions],
+        "transitions": [_row(row, _defaults(chart)) for row in chart.transitions],
         "initial": _initial(chart),
     }
 
@@ -39,18 +40,33 @@ def _state(state: State) -> dict[str, Any]:
     return exported
 
 
-def _row(row: Transition) -> dict[str, Any]:
+def _row(row: Transition, defaults: dict[str, str]) -> dict[str, Any]:
     return {
         "trigger": "always" if row.trigger is None else name_of(row.trigger),
         "source": list(row.sources),
-        "dest": row.dest,
+        "dest": row.dest if row.dest is None else defaults.get(row.dest, row.dest),
         "conditions": [name_of(guard) for guard in row.conditions],
         "unless": [name_of(guard) for guard in row.unless],
     }
 
 
+def _defaults(chart: Statechart) -> dict[str, str]:
+    """Where each history state goes while it remembers nothing: its default, or the parallel state around it."""
+    found: dict[str, str] = {}
+    for node in plant(chart.top):
+        if node.state.history is not None and node.parent is not None:
+            default = node.state.initial
+            found[node.path] = f"{node.parent.path}{SEPARATOR}{default}" if default is not None else node.parent.path
+    return found
+
+
 def machine(chart: Statechart, model: Any) -> Any:
-    """A live ``transitions.HierarchicalMachine`` of the chart around ``model``, which answers the guards by name."""
+    """A live ``transitions.HierarchicalMachine`` of the chart around ``model``, which answers the guards by name.
+
+    It ignores events that no state handles. Final states are plain ones to it: its own check of them fails beside
+    parallel states (0.9.3). Of rows that belong to a region of a parallel *chart* it may take some once for each
+    region; a harness has to see to it that each counts once.
+    """
     from transitions.extensions import HierarchicalMachine
     from transitions.extensions.nesting import NestedState
 
@@ -60,4 +76,12 @@ def machine(chart: Statechart, model: Any) -> Any:
     class _Machine(HierarchicalMachine):  # type: ignore[misc, unused-ignore]
         state_cls = _State
 
-    return _Machine(model, auto_transitions=False, ignore_invalid_triggers=True, **to_transitions(chart))
+    config = to_transitions(chart)
+    _forget_final(config["states"])
+    return _Machine(model, auto_transitions=False, ignore_invalid_triggers=True, **config)
+
+
+def _forget_final(states: list[dict[str, Any]]) -> None:
+    for state in states:
+        state["final"] = False
+        _forget_final([*state.get("children", ()), *state.get("parallel", ())])

@@ -177,13 +177,14 @@ def statecharts(draw: st.DrawFn, features: Features = Features()) -> Statechart:
         initial=initial,
         parallel=parallel,
         states=states,
-        transitions=_handled(tuple(rows)),
+        transitions=tuple(rows),
     )
     return mended(chart)
 
 
 def mended(chart: Statechart) -> Statechart:
     """The chart without the rows that cannot stay, such as those that an earlier row always forestalls."""
+    chart = msgspec.structs.replace(chart, transitions=_handled(chart.transitions))
     while True:
         try:
             compile_chart(chart)
@@ -266,8 +267,10 @@ def _tours(states: tuple[State, ...], above: str, among_regions: bool) -> Iterat
 
 def _timer_rows(paths: dict[str, State]) -> Iterator[Transition]:
     for path, state in paths.items():
+        above = paths.get(path.rpartition(SEPARATOR)[0])
+        dest = path if above is not None and not above.parallel else None
         for timer in state.timers:
-            yield Transition(trigger=After(timer.name), source=path, dest=path, effects=(count_b,))
+            yield Transition(trigger=After(timer.name), source=path, dest=dest, effects=(count_b,))
 
 
 def _row(draw: st.DrawFn, features: Features, paths: dict[str, State]) -> Transition | None:

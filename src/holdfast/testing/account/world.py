@@ -5,6 +5,7 @@ refresh answer is stored the moment it is there; a POST ends within its deadline
 else is free: what the far side does, when, and whether at all.
 """
 
+import math
 from collections import deque
 from dataclasses import dataclass, field
 
@@ -69,6 +70,7 @@ class Socket:
     access: str | None = None
     generation: int | None = None
     pings: int = 0
+    close_by: float = math.inf
 
 
 @dataclass
@@ -139,8 +141,8 @@ class World:
                 self.sockets[socket] = Socket(socket)
             case Authenticate():
                 self._authenticate(command)
-            case CloseSocket(socket=socket):
-                self._close(socket)
+            case CloseSocket(socket=socket, deadline_s=deadline_s):
+                self._close(socket, self.now + deadline_s)
             case SendPing(socket=socket):
                 self._ping(socket)
             case _:
@@ -267,12 +269,12 @@ class World:
         if socket is not None and pair is not None:
             socket.state, socket.access, socket.generation = "presented", pair.access, command.generation
 
-    def _close(self, number: int) -> None:
+    def _close(self, number: int, close_by: float) -> None:
         socket = self.sockets.get(number)
         if socket is None:
             self.tell(SocketClosed(number, 1006, "already closed"))
         else:
-            socket.state = "closing"
+            socket.state, socket.close_by = "closing", close_by
 
     def _ping(self, number: int) -> None:
         if number in self.sockets:
@@ -315,12 +317,17 @@ class World:
 
     # -- what goes on by itself ----------------------------------------------------------------------------------
 
-    def go_on(self, refreshing: Refreshing, greeting: Greeting, reachable: bool) -> None:
-        """Let the far side take one turn in everything that waits for it."""
-        for number, socket in list(self.sockets.items()):
-            self._turn(number, socket, greeting, reachable)
-        for refresh in list(self.posts):
+    def go_on(self, refreshing: Refreshing, greeting: Greeting, reachable: bool) -> bool:
+        """Let the far side take one turn in everything that waits for it. False if there was nothing."""
+        posts, waiting = list(self.posts), [socket for socket in self.sockets.values() if self._waits(socket)]
+        for socket in waiting:
+            self._turn(socket.number, socket, greeting, reachable)
+        for refresh in posts:
             self.answer(refresh, refreshing)
+        return bool(posts or waiting)
+
+    def _waits(self, socket: Socket) -> bool:
+        return socket.state not in ("asked", "welcomed") or (socket.pings > 0 and self.memory.reading)
 
     def _turn(self, number: int, socket: Socket, greeting: Greeting, reachable: bool) -> None:
         if socket.state == "dialing":
@@ -335,8 +342,11 @@ class World:
             self.pong(number)
 
     def expire(self) -> None:
-        """A POST that reached its deadline is given up, whatever the gateway made of it."""
+        """What has a deadline ends there: a POST is given up, a socket that should be closed is dropped."""
         for post in list(self.posts.values()):
             if post.deadline <= self.now:
                 del self.posts[post.refresh]
                 self.tell(RefreshFailed(post.refresh, "", "no answer in time"))
+        for socket in list(self.sockets.values()):
+            if socket.close_by <= self.now:
+                self.drop(socket.number, 1006)
