@@ -138,6 +138,8 @@ class Link:
 
     async def __aenter__(self) -> "Link":
         settings = self._settings
+        if self._task is not None:
+            raise Stopped
         async with AsyncExitStack() as resources:
             settings.store.open()
             resources.callback(settings.store.close)

@@ -4,5 +4,17 @@ Needs the extra ``testing``.
 """
 
 from .charts import Counted, Counters, Features, Noted, events, mended, stamps, statecharts, strict
+from .clock import VirtualClock
 
-__all__ = ["Counted", "Counters", "Features", "Noted", "events", "mended", "stamps", "statecharts", "strict"]
+__all__ = [
+    "Counted",
+    "Counters",
+    "Features",
+    "Noted",
+    "VirtualClock",
+    "events",
+    "mended",
+    "stamps",
+    "statecharts",
+    "strict",
+]
