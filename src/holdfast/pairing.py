@@ -15,11 +15,13 @@ async def activate(
     client: httpx.AsyncClient,
     *,
     device_id: str | None,
+    user_id: str | None = None,
     wall: float,
 ) -> int:
     """Redeem a pairing code and store what it gave; a live link of the account notices within a second.
 
-    The device id is the given one, else that of a former pairing, else a new one. Returns the new generation.
+    The device id is the given one, else that of a former pairing, else a new one. The user id is that of a former
+    pairing, else the given one. Returns the new generation.
 
     Raises:
         PairingFailed: the code was refused, or no answer came.
@@ -32,6 +34,6 @@ async def activate(
         base_url,
         code,
         device_id=device_id or known.device_id or f"holdfast-{ULID()}",
-        user_id=known.user_id,
+        user_id=known.user_id or user_id,
     )
     return store.activate(account, paired.pair, paired.identity, wall)

@@ -1,0 +1,136 @@
+"""``holdfast run``: one account's link, for people or for a program at the other end of a pipe."""
+
+import asyncio
+import logging
+import sys
+from datetime import datetime
+from typing import Annotated, Final
+
+import anyio
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from .. import AccountState, ConfigError, Link, Message, Status
+from ..adapters import base_url_for, check_base_url, check_ws_url
+from . import settings as given
+from .jsonl import converse, told
+from .lines import LineReader, LineWriter
+from .stopping import Stop, stop_on_signals
+
+STYLES: Final = {
+    AccountState.CONNECTED: "green",
+    AccountState.LOGGED_OUT: "bold red",
+    AccountState.BACKOFF: "yellow",
+    AccountState.REFRESHING: "cyan",
+}
+
+
+def run(
+    ws_url: given.WsUrl = None,
+    base_url: given.BaseUrl = None,
+    state_dir: given.StateDir = None,
+    user_id: given.UserId = None,
+    agent_id: given.AgentId = None,
+    device_id: given.DeviceId = None,
+    time_scale: given.TimeScale = None,
+    config: given.Config = None,
+    config_section: given.Section = given.DEFAULT_SECTION,
+    insecure_host: given.InsecureHosts = None,
+    jsonl: Annotated[
+        bool, typer.Option("--jsonl", help="Talk JSON lines on stdin and stdout, for a program. See docs/jsonl.md.")
+    ] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log more, on stderr.")] = False,
+) -> None:
+    """Keep an account's link to its gateway alive, until Ctrl-C or SIGTERM.
+
+    Shows what the link is doing and what is said to the account. An account without tokens waits to be paired: use
+    `holdfast activate CODE` beside it.
+
+    HOLDFAST_ACCESS_TOKEN and HOLDFAST_REFRESH_TOKEN give an empty store its first tokens. They are read from the
+    environment only, and ignored once the store has had any.
+    """
+    logging.basicConfig(
+        level=logging.INFO if verbose else logging.WARNING,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        stream=sys.stderr,
+    )
+    hosts = frozenset(insecure_host or ())
+    url = check_ws_url(given.required_ws_url(ws_url), hosts)
+    settings = given.LinkSettings(
+        ws_url=url,
+        base_url=check_base_url(base_url or base_url_for(url), hosts),
+        store=given.store_in(state_dir),
+        seed=given.seed_of(user_id, agent_id, given.checked_device_id(device_id)),
+        device_id=device_id,
+        policy=given.policy_of(time_scale),
+        mirror=given.mirror_in(config, config_section),
+        insecure_hosts=tuple(hosts),
+    )
+    raise typer.Exit(asyncio.run(_talk(settings, time_scale or 1.0) if jsonl else _show(settings)))
+
+
+async def _talk(settings: given.LinkSettings, scale: float) -> int:
+    if sys.stdout is None:  # pyright: ignore[reportUnnecessaryComparison]
+        raise ConfigError("stdout", "is closed; --jsonl writes its lines there")
+    # Likewise None if it is closed: then another file may have got its number.
+    lines = LineReader(None if sys.stdin is None else sys.stdin.fileno())  # pyright: ignore[reportUnnecessaryComparison]
+    with stop_on_signals() as stop:
+        out = LineWriter(sys.stdout.fileno(), stop.ask)
+        try:
+            async with given.linked(
+                settings, lambda level, text: out.put(told("notice", level=level, text=text))
+            ) as link:
+                await converse(link, lines, out, stop, scale)
+        finally:
+            await out.close()
+    return stop.code
+
+
+async def _show(settings: given.LinkSettings) -> int:
+    console = Console(highlight=False)
+    with stop_on_signals() as stop:
+        async with given.linked(settings, None) as link, anyio.create_task_group() as tellers:
+            console.print(f"{settings.ws_url}, state in {settings.store.path.parent}. Ctrl-C ends it.", style="dim")
+            tellers.start_soon(_show_statuses, link, console, stop)
+            tellers.start_soon(_show_messages, link, console)
+            await stop.wait()
+            await link.stop()
+    return stop.code
+
+
+async def _show_statuses(link: Link, console: Console, stop: Stop) -> None:
+    shown = Text()
+    async for status in link.statuses():
+        line = status_line(status)
+        if line != shown:
+            console.print(Text.assemble((f"{_clock()}  ", "dim"), line))
+        shown = line
+    stop.ask()
+
+
+async def _show_messages(link: Link, console: Console) -> None:
+    async for message in link:
+        console.print(Text.assemble((f"{_clock()}  ", "dim"), _message_line(message)))
+
+
+def status_line(status: Status) -> Text:
+    """One status in one line: the state, and whatever there is to say about it."""
+    line = Text.assemble((f"{status.state:<11}", STYLES.get(status.state, "")))
+    wait = "" if status.retry_at is None else f"again at {_clock(status.retry_at)}"
+    expiry = "" if status.token_expires_at is None or not status.connected else _expiry(status.token_expires_at)
+    line.append("; ".join(part for part in (status.last_error, status.reason, wait, expiry) if part))
+    return line
+
+
+def _message_line(message: Message) -> Text:
+    sender = message.sender_name or message.sender_id
+    return Text.assemble((f"{message.chat_id} {sender}: ", "bold"), message.text)
+
+
+def _expiry(at: float) -> str:
+    return f"token good until {datetime.fromtimestamp(at).astimezone():%Y-%m-%d %H:%M:%S}"
+
+
+def _clock(at: float | None = None) -> str:
+    return f"{datetime.now().astimezone() if at is None else datetime.fromtimestamp(at).astimezone():%H:%M:%S}"
