@@ -41,6 +41,7 @@ from .errors import (
     StoreTooNew,
     StoreUnavailable,
 )
+from .exchange import Exchange
 from .http import HttpPool, http_client, http_pool
 from .logs import RedactingLogger, quiet_logger
 from .memory_store import MemoryStore
@@ -74,6 +75,7 @@ __all__ = [
     "CredentialStore",
     "Dialect",
     "Driver",
+    "Exchange",
     "HistoryRow",
     "HoldfastError",
     "Hook",
