@@ -6,6 +6,7 @@ entry, so effects are recorded and run when the machine has come to rest: exits,
 """
 
 from collections import Counter, deque
+from functools import partial
 from typing import Any
 
 from transitions.core import Condition
@@ -38,6 +39,7 @@ class Reference:
     """One instance of a chart. ``context``, ``active``, ``armed`` and ``commands`` are what to compare."""
 
     def __init__(self, source: Statechart, context: Any, stamp: Stamp) -> None:
+        self.source = source
         self.states = dict(_walk(source.states, ""))
         self.order = {path: place for place, path in enumerate(self.states)}
         self.context, self.seen = context, context
@@ -49,11 +51,11 @@ class Reference:
         self.model = Model()
         self._answer_guards(source)
         self.machine = machine(source, self.model)
-        # What it says of an event that nobody handles fails for regions inside regions (their states are lists in lists).
-        self.machine._check_event_result = lambda result, model, trigger: bool(result)
+        # What it says of an event that nobody handles fails for regions inside regions (lists in lists).
+        self.machine._check_event_result = _handled
         self._dress(source)
         self._begin_micro(self.event)
-        self.entered = list(self.active)
+        self.entered.extend(self.active)
         self._run_doings(source.on_enter)
         self._finish_micro()
         self._settle()
@@ -94,16 +96,22 @@ class Reference:
 
     def _dress(self, source: Statechart) -> None:
         for path in self.states:
-            self.machine.get_state(path).add_callback("enter", lambda path=path: self.entered.append(path))
-            self.machine.get_state(path).add_callback("exit", lambda path=path: self.exited.append(path))
+            self.machine.get_state(path).add_callback("enter", partial(self._enter, path))
+            self.machine.get_state(path).add_callback("exit", partial(self._exit, path))
         places: Counter[tuple[str, str]] = Counter()
         for row in source.transitions:
             trigger = "always" if row.trigger is None else name_of(row.trigger)
             for path in row.sources:
                 made = self.machine.events[trigger].transitions[path][places[trigger, path]]
                 places[trigger, path] += 1
-                made.conditions.insert(0, Condition(lambda path=path: self._fresh(path)))
-                made.before.append(lambda path=path, row=row: self._take(path, row))
+                made.conditions.insert(0, Condition(partial(self._fresh, path)))
+                made.before.append(partial(self._take, path, row))
+
+    def _enter(self, path: str) -> None:
+        self.entered.append(path)
+
+    def _exit(self, path: str) -> None:
+        self.exited.append(path)
 
     def _fresh(self, path: str) -> bool:
         # `transitions` tries a trigger once for each region of a parallel chart, and so takes rows twice or follows
@@ -176,11 +184,17 @@ class Reference:
             return all(self._ended(child, inside) for child, _ in children)
         return any(state.final and child in inside for child, state in children)
 
+    def _done(self) -> bool:
+        """A chart that reached its end handles nothing any more."""
+        if self.source.parallel:
+            return all(self._ended(region.name, self.active) for region in self.source.states)
+        return any(state.final and state.name in self.active for state in self.source.states)
+
     def _settle(self) -> None:
         while True:
-            if self._micro("always", self.event):
+            if not self._done() and self._micro("always", self.event):
                 continue
-            if not self.raised:
+            if not self.raised or self._done():
                 return
             event = self.raised.popleft()
             if self._is_current(event):
@@ -189,6 +203,10 @@ class Reference:
     def _is_current(self, event: Any) -> bool:
         field = getattr(event, "correlates", None)
         return field is None or getattr(event, field) == getattr(self.context, field)
+
+
+def _handled(result: bool | None, model: Model, trigger: str) -> bool:
+    return bool(result)
 
 
 def _flat(state: Any) -> Any:

@@ -54,6 +54,25 @@ class Stray(Event, frozen=True):
     ticket: int
 
 
+def _twice() -> tuple[Any, Any]:
+    """Two guards of one name."""
+
+    def guards(answer: bool) -> Any:
+        def same(context: Any, event: Any, stamp: Any) -> bool:
+            return answer
+
+        return same
+
+    return guards(True), guards(False)
+
+
+SAME, ALSO_SAME = _twice()
+
+
+def numbers(context: Any, event: Any, stamp: Any) -> Any:
+    return context, (1,)
+
+
 def wrong(context: Context) -> tuple[Context, tuple[()]]:
     return context, ()
 
@@ -135,7 +154,7 @@ ROWS = {
         "effect 'wrong' takes other arguments",
     ),
     "an effect that emits what is no command": (
-        flat(row(Go, "a", "b", Effect(lambda c, e, t: (c, ()), (int,)))),  # type: ignore[arg-type]
+        flat(row(Go, "a", "b", Effect(numbers, (int,)))),  # type: ignore[arg-type]
         "emits what is no command or event",
     ),
     "an eventless row without target": (flat(row(None, "a", None, conditions=(counted,))), "it would run for ever"),
@@ -220,10 +239,10 @@ SOUNDNESS = {
     ),
     "two guards of a name": (
         flat(
-            row(Go, "a", "b", conditions=(lambda c, e, t: True,)),
-            row(Other, "a", "b", conditions=(lambda c, e, t: False,)),
+            row(Go, "a", "b", conditions=(SAME,)),
+            row(Other, "a", "b", conditions=(ALSO_SAME,)),
         ),
-        "has 2 guards named '<lambda>'",
+        "has 2 guards named 'same'",
     ),
     "two events of a name": (
         flat(row(Go, "a", "b"), row(msgspec.defstruct("Go", [], bases=(Event,), frozen=True), "b", "a")),

@@ -169,6 +169,7 @@ def statecharts(draw: st.DrawFn, features: Features = Features()) -> Statechart:
     states = _children(draw, features, "", features.depth, regions=parallel)
     paths = dict(_paths(states, ""))
     rows = [*_tours(states, "", parallel), *_timer_rows(paths)]
+    rows += [*_endings(draw, paths), *_contests(draw, paths, parallel)]
     rows += [row for _ in range(draw(st.integers(0, features.rows))) if (row := _row(draw, features, paths))]
     initial = None if parallel else states[0].name
     chart = Statechart(
@@ -273,6 +274,25 @@ def _timer_rows(paths: dict[str, State]) -> Iterator[Transition]:
             yield Transition(trigger=After(timer.name), source=path, dest=dest, effects=(count_b,))
 
 
+def _endings(draw: st.DrawFn, paths: dict[str, State]) -> Iterator[Transition]:
+    for done in _ends(paths):
+        if draw(st.booleans()):
+            yield Transition(trigger=done, source=done.state, dest=None, effects=(Noted(f"{done.state} done"), count_b))
+
+
+def _contests(draw: st.DrawFn, paths: dict[str, State], among_regions: bool) -> Iterator[Transition]:
+    """Rows of a region and of the parallel state around it that want the same event."""
+    for path, state in paths.items():
+        above = paths.get(path.rpartition(SEPARATOR)[0])
+        is_region = above.parallel if above is not None else among_regions
+        regions = [region for region in state.children if len(region.children) > 1 and not region.parallel]
+        if state.parallel and regions and not is_region and draw(st.booleans()):
+            inside = f"{path}{SEPARATOR}{draw(st.sampled_from(regions)).name}{SEPARATOR}"
+            guards = draw(st.sampled_from(((), (a_is_even,))))
+            yield Transition(trigger=Pushed, source=inside + "s0", dest=inside + "s1", conditions=guards)
+            yield Transition(trigger=Pushed, source=path, dest=path, effects=(Noted(f"{path} again"),))
+
+
 def _row(draw: st.DrawFn, features: Features, paths: dict[str, State]) -> Transition | None:
     places = sorted(paths)
     source = draw(st.sampled_from([path for path in places if not paths[path].final and not paths[path].history]))
@@ -297,7 +317,13 @@ def _row(draw: st.DrawFn, features: Features, paths: dict[str, State]) -> Transi
 
 
 def _ends(paths: dict[str, State]) -> list[Done]:
-    return [Done(path) for path, state in paths.items() if any(child.final for child in state.children)]
+    sequences = [path for path, state in paths.items() if any(child.final for child in state.children)]
+    parallels = [
+        path
+        for path, state in paths.items()
+        if state.parallel and all(any(child.final for child in region.children) for region in state.children)
+    ]
+    return [Done(path) for path in (*sequences, *parallels)]
 
 
 # -- events and stamps -----------------------------------------------------------------------------------
