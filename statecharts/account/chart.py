@@ -335,7 +335,7 @@ CONNECTION_ROWS = (
         unless=(In(_WORKING),), effects=(do.note_rejected,), rules="S0-25 S1-07"),
     Row(trigger=ev.HelloRefused, source=_SOCKET, dest="connection/held", conditions=(g.blames_token, g.can_refresh),
         effects=(do.want_refresh,), rules="S0-25 S0-26 S0-35 S0-36"),
-    Row(trigger=ev.HelloRefused, source=_SOCKET, dest="connection/offline", conditions=(g.rejects_token, g.is_new_here),
+    Row(trigger=ev.HelloRefused, source=_SOCKET, dest="connection/offline", conditions=(g.rejects_token, g.is_unproven),
         effects=(do.give_up_token,), rules="S0-29"),
     Row(trigger=ev.HelloRefused, source=_SOCKET, dest=_WAIT, conditions=(g.rejects_token,), effects=(do.note_rejected,),
         rules="S0-25 P28"),

@@ -51,9 +51,12 @@ def presented_an_older(a: Account, e: HelloRefused, at: Stamp) -> bool:
     return a.presented is not None and a.credential is not None and a.presented < a.credential.generation
 
 
-def is_new_here(a: Account, e: Event, at: Stamp) -> bool:
-    """No hello was accepted since these credentials were adopted."""
-    return not a.welcomed
+def is_unproven(a: Account, e: Event, at: Stamp) -> bool:
+    """No hello was accepted since these credentials were adopted, or since the last one that was refused.
+
+    So a token that was good and cannot be refreshed is dialled once more after its first refusal, and not for ever.
+    """
+    return not a.welcomed or a.rejected is not None
 
 
 def was_rejected(a: Account, e: Event, at: Stamp) -> bool:
