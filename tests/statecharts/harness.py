@@ -93,6 +93,10 @@ class Bench:
         self.pass_time(max(0.0, armed.due - self.now))
         return self.send(TimerFired(armed.timer, armed.serial))
 
+    def firing(self, timer: str) -> TimerFired:
+        """What an armed timer will say."""
+        return next(TimerFired(one.timer, one.serial) for one in self.snapshot.timers if one.timer == timer)
+
     def left(self, timer: str) -> float | None:
         """Seconds until a timer is due, None if it is not armed."""
         return next((one.due - self.now for one in self.snapshot.timers if one.timer == timer), None)
@@ -218,6 +222,9 @@ class Bench:
 
     def log_out(self) -> tuple[Command, ...]:
         return self.send(LogoutRequested())
+
+    def ignores_logout(self) -> bool:
+        return self.ignores(LogoutRequested())
 
     # -- shortcuts -----------------------------------------------------------------------------------------------
 

@@ -34,28 +34,30 @@ def answering_pings() -> World:
 
 def good_gateway() -> World:
     """Accepts every hello and answers every ping."""
-    return answering_pings() | {
+    answers: World = {
         OpenSocket: lambda c: (SocketOpened(c.socket), Challenged(c.socket, "nonce")),
         Authenticate: lambda c: (HelloAccepted(c.socket, "dev-1"),),
         CloseSocket: lambda c: (SocketClosed(c.socket, c.code),),
     }
+    return answering_pings() | answers
 
 
 def refusing_gateway(reason: str = REJECTED) -> World:
     """Refuses every hello."""
-    return good_gateway() | {Authenticate: lambda c: (HelloRefused(c.socket, reason), SocketClosed(c.socket, 1006))}
+    answers: World = {Authenticate: lambda c: (HelloRefused(c.socket, reason), SocketClosed(c.socket, 1006))}
+    return good_gateway() | answers
 
 
 def slamming_gateway(code: int = 1000) -> World:
     """Accepts every hello and closes at once."""
-    return good_gateway() | {
-        Authenticate: lambda c: (HelloAccepted(c.socket, "dev-1"), SocketClosed(c.socket, code)),
-    }
+    answers: World = {Authenticate: lambda c: (HelloAccepted(c.socket, "dev-1"), SocketClosed(c.socket, code))}
+    return good_gateway() | answers
 
 
 def dead_gateway() -> World:
     """Cannot be reached."""
-    return good_gateway() | {OpenSocket: lambda c: (SocketFailed(c.socket, "connection refused"),)}
+    answers: World = {OpenSocket: lambda c: (SocketFailed(c.socket, "connection refused"),)}
+    return good_gateway() | answers
 
 
 def rotating_server(bench: Bench, lifetime: float = DAY, *, changed: bool = True) -> World:
