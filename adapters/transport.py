@@ -6,7 +6,6 @@ library's: TLS, proxies, the opening and closing handshakes, fragments, masks an
 
 import asyncio
 import ssl
-from collections.abc import Callable
 from functools import partial
 from typing import Any, Final, Protocol, cast
 from urllib.parse import urlsplit
@@ -146,6 +145,7 @@ class WebSocketTransport:
         except (OSError, WebSocketException, EOFError, ValueError, ImportError) as error:
             raise OpenError(_problem(error)) from None
         assert isinstance(ws, _PushConnection)
+        ws.transport.resume_reading()
         asyncio.get_running_loop().call_soon(ws.start_pushing)
         return _WebSocket(ws)
 
@@ -163,8 +163,9 @@ class _PushConnection(ClientConnection):
     def __init__(self, sink: Sink, protocol: ClientProtocol, **options: Any) -> None:
         super().__init__(protocol, **options)
         self._sink = sink
-        # What happens before the dialling task has gone on, for example a challenge in the same packet as the upgrade.
-        self._early: list[Callable[[], None]] | None = []
+        # What came before the dialling task has gone on, for example a challenge in the same packet as the upgrade.
+        self._early: list[Frame] | None = []
+        self._is_over = False
         self._deaf = False
         self._is_text = True
         self._parts: bytearray | None = None  # Of a fragmented message; the library bounds its total by max_size.
@@ -173,8 +174,10 @@ class _PushConnection(ClientConnection):
     def start_pushing(self) -> None:
         """The sink's owner is ready."""
         early, self._early = self._early or [], None
-        for report in early:
-            report()
+        for frame in early:
+            self._take(frame)
+        if self._is_over:
+            self._tell_end()
 
     def ignore_frames(self) -> None:
         """From now on only the end of the connection is reported."""
@@ -188,29 +191,41 @@ class _PushConnection(ClientConnection):
     def process_event(self, event: Event) -> None:
         if self.response is None or not isinstance(event, Frame):
             super().process_event(event)
-        elif self._deaf:
-            return
-        elif event.opcode is Opcode.TEXT or event.opcode is Opcode.BINARY:
-            self._is_text = event.opcode is Opcode.TEXT
-            if event.fin:
-                self._push(event.data)
-            else:
-                self._parts = bytearray(event.data)
-        elif event.opcode is Opcode.CONT and self._parts is not None:
-            self._parts += event.data
-            if event.fin:
-                data, self._parts = self._parts, None
-                self._push(data)
-        elif event.opcode is Opcode.PONG:
-            self._report(self._sink.on_pong)
+            self.transport.pause_reading()  # Until open() returns: what is kept for the sink is one read at most.
+        elif self._early is None:
+            self._take(event)
+        else:
+            self._early.append(event)
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         if self._hang_up is not None:
             self._hang_up.cancel()
+        self._is_over = True
+        if self._early is None:
+            self._tell_end()
+
+    def _tell_end(self) -> None:
         close = self.protocol.close_rcvd or self.protocol.close_sent
         code, reason = (CloseCode.ABNORMAL_CLOSURE, "") if close is None else (close.code, close.reason)
-        self._report(partial(self._sink.on_closed, int(code), clean_text(reason)))
+        self._sink.on_closed(int(code), clean_text(reason))
+
+    def _take(self, frame: Frame) -> None:
+        if self._deaf:
+            return
+        if frame.opcode is Opcode.TEXT or frame.opcode is Opcode.BINARY:
+            self._is_text = frame.opcode is Opcode.TEXT
+            if frame.fin:
+                self._push(frame.data)
+            else:
+                self._parts = bytearray(frame.data)
+        elif frame.opcode is Opcode.CONT and self._parts is not None:
+            self._parts += frame.data
+            if frame.fin:
+                data, self._parts = self._parts, None
+                self._push(data)
+        elif frame.opcode is Opcode.PONG:
+            self._sink.on_pong()
 
     def _push(self, data: bytes | bytearray | memoryview) -> None:
         try:
@@ -218,22 +233,14 @@ class _PushConnection(ClientConnection):
         except UnicodeDecodeError:
             self._fail(CloseCode.INVALID_DATA, "not UTF-8")
             return
-        if self._early is None:
-            self._sink.on_frame(message)
-        else:
-            self._early.append(partial(self._sink.on_frame, message))
-
-    def _report(self, report: Callable[[], None]) -> None:
-        if self._early is None:
-            report()
-        else:
-            self._early.append(report)
+        self._sink.on_frame(message)
 
     def _fail(self, code: CloseCode, reason: str) -> None:
         self._deaf = True
-        self.protocol.fail(code, reason)
-        self.send_data()
-        self._hang_up_later()
+        if self.protocol.state is State.OPEN:  # Else a close frame came in the same packet, and is answered already.
+            self.protocol.fail(code, reason)
+            self.send_data()
+            self._hang_up_later()
 
     def _hang_up_later(self) -> None:
         # The library bounds this wait only for who calls its recv(), send() or close().
