@@ -426,11 +426,14 @@ def test_then_a_pairing_is_awaited() -> None:
     assert bench.is_in("credentials/configured")
 
 
-@pytest.mark.rule("S0-25")
-def test_a_token_that_was_good_before_and_cannot_be_refreshed_is_dialled_again() -> None:
+@pytest.mark.rule("S0-25", "S0-29")
+def test_a_token_that_was_good_before_and_cannot_be_refreshed_is_dialled_once_more() -> None:
     bench = Bench().live(credential(refreshable=False))
     bench.refuse_now()
     assert bench.is_in("connection/backing_off", "credentials/configured")
+    bench.fire("retry")
+    bench.refuse()
+    assert bench.is_in("connection/offline", "credentials/refused")
 
 
 @pytest.mark.rule("V14")

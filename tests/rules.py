@@ -1,0 +1,56 @@
+"""Which rules there are, which the charts carry out, and which the tests prove: read from their sources."""
+
+import ast
+import re
+from collections import defaultdict
+from pathlib import Path
+
+from holdfast.statecharts import ACCOUNT
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs/rules.md"
+PLACES = ("chart", "data", "adapter", "planned", "none")
+
+# How many rules each family has; the page lists those of the account.
+FAMILIES = {"S0-": 64, "S1-": 44, "S2-": 22, "S3-": 73, "S4-": 35, "V": 49, "P": 60}
+KNOWN = {f"{family}{number:02}" for family, count in FAMILIES.items() for number in range(1, count + 1)}
+
+
+def listed() -> dict[str, str]:
+    """The rules on the public page, each with its place."""
+    rows = [line.strip("| ").split(" | ") for line in PAGE.read_text().splitlines() if re.match(r"\| [SVP]\d", line)]
+    return {cells[0]: cells[-1].split(":")[0] for cells in rows}
+
+
+def claimed() -> set[str]:
+    """The rules that this release promises."""
+    return {rule for rule, place in listed().items() if place not in ("planned", "none")}
+
+
+def charted() -> dict[str, list[str]]:
+    """The rules that the rows of the account chart name, each with those rows."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for row in ACCOUNT.transitions:
+        for rule in row.rules.split():
+            found[rule].append(f"{row.source} -> {row.dest}")
+    return dict(found)
+
+
+def named(folder: Path = ROOT / "tests") -> dict[str, set[str]]:
+    """The rules that ``@pytest.mark.rule`` names, each with the files that do."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for path in sorted(folder.rglob("*.py")):
+        for rule in named_in(path.read_text()):
+            found[rule].add(str(path.relative_to(folder)))
+    return dict(found)
+
+
+def named_in(source: str) -> list[str]:
+    """The rules that the markers of one module name."""
+    return [
+        argument.value
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("mark.rule")
+        for argument in node.args
+        if isinstance(argument, ast.Constant) and isinstance(argument.value, str)
+    ]
