@@ -10,8 +10,8 @@ import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Any
+from types import MappingProxyType, TracebackType
+from typing import IO, Any, Self
 
 import httpx
 
@@ -56,7 +56,7 @@ class Program:
         assert self.process.stdin is not None
         return self.process.stdin
 
-    def __enter__(self) -> "Program":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -128,12 +128,12 @@ class Talk(Program):
         self,
         sandbox: Sandbox,
         state_dir: Path,
+        settings: Mapping[str, str] = MappingProxyType({}),
         *arguments: str,
         stdin: int = subprocess.PIPE,
         stdout: int = subprocess.PIPE,
-        **settings: str,
     ) -> None:
-        given = {"ws_url": sandbox.ws_url, "state_dir": str(state_dir), "time_scale": "0.01"} | settings
+        given = {"ws_url": sandbox.ws_url, "state_dir": str(state_dir), "time_scale": "0.01", **settings}
         super().__init__("run", "--jsonl", *arguments, env=environment(**given), stdin=stdin, stdout=stdout)
         self.seen: list[Line] = []
 

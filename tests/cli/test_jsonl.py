@@ -26,7 +26,7 @@ def gateway() -> Iterator[Sandbox]:
 def paired(gateway: Sandbox, tmp_path: Path) -> Iterator[tuple[Talk, Line]]:
     """A connected client, and its account."""
     account, settings = seeded(gateway)
-    with Talk(gateway, tmp_path, **settings) as talk:
+    with Talk(gateway, tmp_path, settings) as talk:
         talk.state("connected")
         yield talk, account
 
@@ -196,11 +196,11 @@ def test_a_known_operation_with_bad_fields_gets_its_one_result(paired: tuple[Tal
         assert "sesame" not in json.dumps(answer)
 
 
-@pytest.mark.parametrize("id", ["", "s\u00fc\u00df \U0001f600", "a" * 10_000, 7, 1.5, 0, 2**70])
-def test_an_id_comes_back_as_it_was(paired: tuple[Talk, Line], id: Any) -> None:
+def test_an_id_comes_back_as_it_was(paired: tuple[Talk, Line]) -> None:
     talk, _ = paired
-    talk.ask("status", id=id)
-    assert talk.result(id)["ok"]
+    for id in ("", "s\u00fc\u00df \U0001f600", "a" * 10_000, 7, 1.5, 0, 2**70):
+        talk.ask("status", id=id)
+        assert talk.result(id)["ok"]
 
 
 def test_a_burst_of_operations_gets_one_result_each(paired: tuple[Talk, Line], gateway: Sandbox) -> None:
@@ -270,7 +270,7 @@ def test_a_signal_ends_it_cleanly(
 def test_a_reader_that_goes_away_ends_it(gateway: Sandbox, tmp_path: Path) -> None:
     _, settings = seeded(gateway)
     reading, writing = os.pipe()
-    with Talk(gateway, tmp_path, stdout=writing, **settings) as talk:
+    with Talk(gateway, tmp_path, settings, stdout=writing) as talk:
         os.close(writing)
         gateway.wait("hellos", 1)
         os.close(reading)
@@ -296,7 +296,7 @@ def test_a_killed_gateway_that_comes_back_is_found_again(tmp_path: Path) -> None
     place = ("--port", port, "--state-file", str(tmp_path / "gateway.json"))
     with Sandbox(*place) as first:
         _, settings = seeded(first, device_id="dev-b")
-        with Talk(first, tmp_path, **settings) as talk:
+        with Talk(first, tmp_path, settings) as talk:
             assert talk.state("connected")["device_id"] == "dev-b"
             first.process.kill()
             first.process.wait(LIMIT_S)
@@ -333,7 +333,7 @@ def test_after_a_logout_it_lives_on_and_waits_to_be_paired(paired: tuple[Talk, L
 
 def test_tokens_are_told_nowhere(gateway: Sandbox, tmp_path: Path) -> None:
     account, settings = seeded(gateway)
-    with Talk(gateway, tmp_path, "--verbose", **settings) as talk:
+    with Talk(gateway, tmp_path, settings, "--verbose") as talk:
         talk.state("connected")
         talk.ask("rest", id="r1", method="GET", path="/v1/users/me")
         talk.result("r1")
@@ -351,12 +351,12 @@ def test_tokens_are_told_nowhere(gateway: Sandbox, tmp_path: Path) -> None:
 
 def test_the_seed_is_for_an_empty_store_only(gateway: Sandbox, tmp_path: Path) -> None:
     _, settings = seeded(gateway)
-    with Talk(gateway, tmp_path, **settings) as talk:
+    with Talk(gateway, tmp_path, settings) as talk:
         talk.state("connected")
         talk.ask("stop")
         talk.rest()
     other, others = seeded(gateway, device_id="dev-a")
-    with Talk(gateway, tmp_path, **others) as talk:
+    with Talk(gateway, tmp_path, others) as talk:
         talk.state("connected")
         talk.ask("rest", id="r1", method="GET", path="/v1/users/me")
         assert talk.result("r1")["body"]["data"]["user_id"] != other["user_id"]

@@ -4,26 +4,20 @@ import asyncio
 import logging
 import sys
 from datetime import datetime
-from typing import Annotated, Final
+from typing import Annotated
 
 import anyio
 import typer
 from rich.console import Console
 from rich.text import Text
 
-from .. import AccountState, ConfigError, Link, Message, Status
+from .. import ConfigError, Link, Message, Status
 from ..adapters import base_url_for, check_base_url, check_ws_url
 from . import settings as given
 from .jsonl import converse, told
 from .lines import LineReader, LineWriter
+from .show import status_text
 from .stopping import Stop, stop_on_signals
-
-STYLES: Final = {
-    AccountState.CONNECTED: "green",
-    AccountState.LOGGED_OUT: "bold red",
-    AccountState.BACKOFF: "yellow",
-    AccountState.REFRESHING: "cyan",
-}
 
 
 def run(
@@ -116,11 +110,9 @@ async def _show_messages(link: Link, console: Console) -> None:
 
 def status_line(status: Status) -> Text:
     """One status in one line: the state, and whatever there is to say about it."""
-    line = Text.assemble((f"{status.state:<11}", STYLES.get(status.state, "")))
     wait = "" if status.retry_at is None else f"again at {_clock(status.retry_at)}"
     expiry = "" if status.token_expires_at is None or not status.connected else _expiry(status.token_expires_at)
-    line.append("; ".join(part for part in (status.last_error, status.reason, wait, expiry) if part))
-    return line
+    return status_text(status, wait, expiry)
 
 
 def _message_line(message: Message) -> Text:
