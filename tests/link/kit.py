@@ -71,6 +71,13 @@ async def seen(gateway: Gateway, wanted: Callable[[Gateway], bool]) -> None:
         await gateway.wait(wanted)
 
 
+async def until(holds: Callable[[], bool]) -> None:
+    """Let the loop turn until something holds that nobody is told of."""
+    async with asyncio.timeout(LIMIT_S):
+        while not holds():  # noqa: ASYNC110
+            await asyncio.sleep(0)
+
+
 async def event(gateway: Gateway, name: str, times: int = 1) -> None:
     """Wait until the gateway has noted it so often."""
     await seen(gateway, lambda found: sum(entry.event == name for entry in found.events) >= times)
