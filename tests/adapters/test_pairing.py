@@ -1,0 +1,103 @@
+"""Pairing against the sandbox gateway: a code works once, and no error quotes it."""
+
+import logging
+
+import pytest
+
+from holdfast.adapters import ClawChat, Identity, PairingFailed, http_client, http_pool, pair
+from holdfast.sandbox import Gateway, serve
+
+pytestmark = pytest.mark.anyio
+
+DIALECT = ClawChat()
+CODE = "p4iring-c0de-p4iring-c0de"
+
+
+async def redeem(gateway: Gateway, code: str, *, user_id: str | None = None, device_id: str = "dev-1") -> Identity:
+    async with http_pool() as pool, http_client(pool) as client:
+        paired = await pair(client, DIALECT, gateway.base_url, code, device_id=device_id, user_id=user_id)
+    assert "hidden" in repr(paired)
+    assert paired.pair.access not in repr(paired)
+    return paired.identity
+
+
+async def test_a_code_gives_tokens_and_who_the_account_is() -> None:
+    async with serve() as gateway:
+        identity = await redeem(gateway, gateway.pairing_code())
+        issued = gateway.issue(identity.user_id)
+    assert identity == Identity(
+        device_id="dev-1",
+        user_id=issued.user_id,
+        owner_id=issued.owner_id,
+        agent_id=issued.agent_id,
+        conversation_id=issued.conversation_id,
+    )
+
+
+async def test_a_user_keeps_its_id_and_a_stale_one_is_dropped_once() -> None:
+    async with serve() as gateway:
+        first = await redeem(gateway, gateway.pairing_code())
+        again = await redeem(gateway, gateway.pairing_code(), user_id=first.user_id)
+        assert again.user_id == first.user_id
+        assert first.user_id is not None
+        gateway.forget(first.user_id)
+        fresh = await redeem(gateway, gateway.pairing_code(), user_id=first.user_id)
+        assert fresh.user_id != first.user_id
+        assert gateway.counters.pairing_posts == 4
+
+
+async def test_a_stale_user_is_not_tried_a_third_time() -> None:
+    async with serve() as gateway:
+        gateway.inject("pairing", "code", code=16001, times=None)
+        with pytest.raises(PairingFailed) as caught:
+            await redeem(gateway, CODE, user_id="u-gone")
+        assert caught.value.code == 16001
+        assert gateway.counters.pairing_posts == 2
+        with pytest.raises(PairingFailed):
+            await redeem(gateway, CODE)
+        assert gateway.counters.pairing_posts == 3
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "code"),
+    [
+        ("code", {"code": 16000}, 16000),
+        ("code", {"code": 1}, 1),
+        ("status", {"status": 500}, None),
+        ("garbage", {}, None),
+        ("drop", {}, None),
+        ("lose", {}, None),
+    ],
+)
+async def test_after_any_answer_and_after_none_the_code_is_not_posted_again(
+    kind: str, values: dict[str, int], code: int | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with serve() as gateway:
+        gateway.pairing_code(CODE)
+        gateway.inject("pairing", kind, **values)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        with caplog.at_level(logging.DEBUG), pytest.raises(PairingFailed) as caught:
+            await redeem(gateway, CODE)
+        assert caught.value.code == code
+        assert gateway.counters.pairing_posts == 1
+    shown = f"{caught.value} {caught.value!r} {vars(caught.value)} {caplog.text}"
+    assert CODE not in shown
+
+
+async def test_a_used_code_is_refused_by_its_number() -> None:
+    async with serve() as gateway:
+        code = gateway.pairing_code()
+        await redeem(gateway, code)
+        with pytest.raises(PairingFailed) as caught:
+            await redeem(gateway, code)
+    assert caught.value.code == 16000
+    assert code not in str(caught.value)
+
+
+@pytest.mark.rule("P60")
+async def test_a_service_that_echoes_the_code_finds_it_blotted_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with serve() as gateway:
+        gateway.inject("pairing", "code", code=16000)
+        monkeypatch.setattr("holdfast.adapters.clawchat_http._message", lambda envelope: f"unknown code {CODE}")  # pyright: ignore[reportUnknownLambdaType, reportUnknownArgumentType]
+        with pytest.raises(PairingFailed) as caught:
+            await redeem(gateway, CODE)
+    assert caught.value.reason == "unknown code [redacted]"
