@@ -54,7 +54,7 @@ def begin(data: st.DataObject) -> tuple[Chart, Snapshot, tuple[Command, ...]]:
     return chart, *start(chart, Counters(), Stamp(0.0, 0.0))
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(st.data())
 def test_a_step_is_pure(data: st.DataObject) -> None:
     chart, first, _ = begin(data)
@@ -69,7 +69,7 @@ def test_a_step_is_pure(data: st.DataObject) -> None:
         assert (dump(told, taken.stamp), commands) == (dump(taken.after, taken.stamp), taken.commands)
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(st.data())
 def test_what_is_unhandled_or_stale_changes_nothing_and_is_reported_once(data: st.DataObject) -> None:
     chart, first, _ = begin(data)
@@ -95,7 +95,7 @@ def without_timer(snapshot: Snapshot, event: Any) -> Snapshot:
     return msgspec.structs.replace(snapshot, timers=kept)
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(st.data())
 def test_every_armed_timer_is_fired_or_cancelled_once_and_the_snapshot_knows_the_rest(data: st.DataObject) -> None:
     chart, first, commands = begin(data)
@@ -129,7 +129,7 @@ def settle_timers(
     return ledger
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(st.data())
 def test_a_snapshot_goes_to_json_and_back_and_goes_on_the_same(data: st.DataObject) -> None:
     chart, first, _ = begin(data)
@@ -139,7 +139,7 @@ def test_a_snapshot_goes_to_json_and_back_and_goes_on_the_same(data: st.DataObje
         assert step(chart, restored, taken.event, taken.stamp) == (taken.after, taken.commands)
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(st.data(), st.floats(0, 1e6), st.floats(-1e6, 1e6))
 def test_restored_timers_keep_what_is_left_of_them_and_never_go_backwards(
     data: st.DataObject, passed: float, clock: float
@@ -156,7 +156,7 @@ def test_restored_timers_keep_what_is_left_of_them_and_never_go_backwards(
         assert after.due - set_back.now == pytest.approx(before.due - last.stamp.now, abs=1e-3)
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(st.data())
 def test_enabled_events_without_fields_and_timers_are_those_that_do_something(data: st.DataObject) -> None:
     chart, first, _ = begin(data)

@@ -36,6 +36,12 @@ from holdfast.engine import (
 )
 
 
+# How often in its life a random chart takes an eventless row, and raises an event: so it comes to rest at every event,
+# however many regions do so at once.
+SPINS_MAX = 20
+RAISES_MAX = 60
+
+
 class Counters(msgspec.Struct, frozen=True):
     """The context of a random chart."""
 
@@ -105,7 +111,7 @@ def chance_is_low(context: Counters, event: Event, stamp: Stamp) -> bool:
 
 
 def may_spin(context: Counters, event: Event, stamp: Stamp) -> bool:
-    return context.spun % 4 != 3
+    return context.spun < SPINS_MAX
 
 
 GUARDS = (a_is_even, b_is_small, n_is_odd, chance_is_low)
@@ -133,10 +139,9 @@ def spin(context: Counters, event: Event, stamp: Stamp) -> tuple[Counters, tuple
 
 
 def _raising(kind: type[Event]) -> Effect:
-    # One raise in five goes through: fewer than one for each microstep, so that every chain of them ends.
     def raise_it(context: Counters, event: Event, stamp: Stamp) -> tuple[Counters, tuple[Event, ...]]:
         raised = msgspec.structs.replace(context, raised=context.raised + 1)
-        return raised, (kind(),) if context.raised % 5 == 0 else ()
+        return raised, (kind(),) if context.raised % 3 == 0 and context.raised < RAISES_MAX else ()
 
     raise_it.__name__ = f"raise_{kind.__name__}"
     return Effect(raise_it, (kind,))
