@@ -117,13 +117,13 @@ async def test_cancelled_callers_do_not_ruin_the_pool(
             with suppress(asyncio.CancelledError):
                 await task
 
-        for _ in range(8):
-            await asyncio.gather(*[cancelled() for _ in range(20)])
+        for _ in range(12):
+            await asyncio.gather(*[cancelled() for _ in range(12)])
 
-    pool = HttpPool(httpx.Limits(max_connections=10))
+    pool = HttpPool(httpx.Limits(max_connections=3))
     async with serve(answer) as server, http_client(pool) as client, asyncio.timeout(LIMIT_S):
         await storm(client, server.url)
-        await asyncio.gather(*[read_whole(client, server.url) for _ in range(20)])
+        await asyncio.gather(*[read_whole(client, server.url) for _ in range(6)])
         await pool.aclose()
 
 
