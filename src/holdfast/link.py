@@ -302,8 +302,8 @@ class Link:
         """
         return await self._running().refresh("user")
 
-    async def activate(self, code: str) -> None:
-        """Pair the account with a code; the link connects by itself then.
+    async def activate(self, code: str, *, user_id: str | None = None) -> None:
+        """Pair the account with a code; the link connects by itself then. ``user_id`` is for a store that knows none.
 
         Raises:
             PairingFailed: the code was refused, or no answer came. Get a new code.
@@ -315,7 +315,7 @@ class Link:
         runner.vault.hide(code)
         await activate(
             settings.store, settings.account, settings.dialect, settings.base_url, code, self._client,
-            device_id=settings.device_id, wall=settings.clock.stamp().wall,
+            device_id=settings.device_id, user_id=user_id, wall=settings.clock.stamp().wall,
         )  # fmt: skip
         runner.look()
 

@@ -116,9 +116,19 @@ class Sandbox(Program):
     def state(self) -> Line:
         return dict(httpx.get(f"{self.base_url}/_sandbox/state", timeout=LIMIT_S).json())
 
+    def count(self, counter: str) -> int:
+        return int(self.state["counters"][counter])
+
     def wait(self, counter: str, at_least: int) -> None:
         answer = self.post("wait", counter=counter, at_least=at_least, timeout_s=LIMIT_S - 5)
         assert answer["reached"], answer
+
+    def new_code(self) -> str:
+        return str(self.post("pairing-code")["code"])
+
+    def devices(self, user_id: str) -> list[str]:
+        """The devices of the user's live sessions."""
+        return [found["device_id"] for found in self.state["sessions"] if found["user_id"] == user_id]
 
 
 class Talk(Program):

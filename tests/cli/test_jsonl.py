@@ -17,18 +17,17 @@ NOTICE = "ClawChat token expired and could not be refreshed. Re-pair with `/claw
 
 
 @pytest.fixture
-def gateway() -> Iterator[Sandbox]:
-    with Sandbox() as sandbox:
-        yield sandbox
-
-
-@pytest.fixture
 def paired(gateway: Sandbox, tmp_path: Path) -> Iterator[tuple[Talk, Line]]:
     """A connected client, and its account."""
     account, settings = seeded(gateway)
     with Talk(gateway, tmp_path, settings) as talk:
         talk.state("connected")
         yield talk, account
+
+
+def stored(gateway: Sandbox, account: Line) -> int:
+    (found,) = [each for each in gateway.state["accounts"] if each["user_id"] == account["user_id"]]
+    return int(found["messages_stored"])
 
 
 def results(lines: list[Line]) -> list[Any]:
@@ -40,7 +39,8 @@ def test_an_unpaired_client_waits_is_paired_and_stops(gateway: Sandbox, tmp_path
         assert talk.state("waiting")["configured"] is False
         talk.ask("send", id="s1", chat_id="cnv_x", text="hello")
         assert talk.result("s1")["kind"] == "NotPaired"
-        talk.ask("activate", id="a1", code=gateway.code)
+        code = gateway.new_code()
+        talk.ask("activate", id="a1", code=code)
         assert talk.result("a1") == {"type": "result", "id": "a1", "op": "activate", "ok": True}
         talk.state("connected")
         talk.ask("stop", id="z")
@@ -48,7 +48,7 @@ def test_an_unpaired_client_waits_is_paired_and_stops(gateway: Sandbox, tmp_path
         assert talk.exit_code() == 0
     assert rest[0] == {"type": "result", "id": "z", "op": "stop", "ok": True}
     assert rest[-1]["state"] == "stopped"
-    assert gateway.code not in json.dumps(talk.seen)
+    assert code not in json.dumps(talk.seen)
     assert talk.stderr == ""
 
 
@@ -58,7 +58,7 @@ def test_a_message_there_and_back(paired: tuple[Talk, Line], gateway: Sandbox) -
     sent = talk.result("s1")
     assert sent["ok"]
     assert sent["message_id"].startswith("msg-")
-    assert gateway.state["accounts"][0]["messages_stored"] == 1
+    assert stored(gateway, account) == 1
     said = gateway.post("push-message", user_id=account["user_id"], text="line\nbreak")["message_id"]
     message = talk.until(lambda line: line["type"] == "message")
     assert message | {"mentions": []} == {
@@ -118,10 +118,11 @@ def test_a_refused_access_token_is_refreshed_within_a_rest_operation(
     paired: tuple[Talk, Line], gateway: Sandbox
 ) -> None:
     talk, account = paired
+    before = gateway.count("refreshes")
     gateway.post("revoke", user_id=account["user_id"], refresh=False)
     talk.ask("rest", id="r1", method="GET", path="/v1/users/me")
     assert talk.result("r1")["ok"]
-    assert gateway.state["counters"]["refreshes"] == 1
+    assert gateway.count("refreshes") == before + 1
 
 
 def test_sends_that_fail_say_how(paired: tuple[Talk, Line], gateway: Sandbox) -> None:
@@ -216,7 +217,7 @@ def test_a_burst_of_operations_gets_one_result_each(paired: tuple[Talk, Line], g
     answers = [talk.until(lambda line: line["type"] == "result") for _ in asked]
     assert results(answers) == sorted(asked)
     assert all(answer["ok"] is (answer["id"][0] != "x") for answer in answers)
-    assert gateway.state["counters"]["messages_stored"] == 50
+    assert stored(gateway, account) == 50
     talk.ask("stop")
     assert results(talk.rest()) == []
 
@@ -252,32 +253,34 @@ def test_a_signal_ends_it_cleanly(
     gateway: Sandbox, paired: tuple[Talk, Line], tmp_path: Path, number: signal.Signals, code: int
 ) -> None:
     talk, account = paired
+    before = gateway.count("faults")
     gateway.post("fault", point="send", kind="never")
     talk.ask("send", id="s1", chat_id=account["conversation_id"], text="hello")
-    gateway.wait("faults", 1)
+    gateway.wait("faults", before + 1)
     talk.signal(number)
     rest = talk.rest()
     assert talk.exit_code() == code
     assert results(rest) == ["s1"]
     assert rest[-1]["state"] == "stopped"
     assert talk.stderr == ""
-    assert gateway.state["sessions"] == []
+    assert gateway.devices(account["user_id"]) == []
     assert not [path.name for path in tmp_path.iterdir() if path.name.endswith(("-wal", "-shm", "-journal"))]
-    with sqlite3.connect(tmp_path / "accounts.sqlite") as store:
+    with sqlite3.connect(tmp_path / "accounts.db") as store:
         assert store.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
 def test_a_reader_that_goes_away_ends_it(gateway: Sandbox, tmp_path: Path) -> None:
-    _, settings = seeded(gateway)
+    account, settings = seeded(gateway)
+    before = gateway.count("hellos")
     reading, writing = os.pipe()
     with Talk(gateway, tmp_path, settings, stdout=writing) as talk:
         os.close(writing)
-        gateway.wait("hellos", 1)
+        gateway.wait("hellos", before + 1)
         os.close(reading)
         talk.ask("status", id="q1")
         assert talk.exit_code() == 0
         assert talk.stderr == ""
-    assert gateway.state["sessions"] == []
+    assert gateway.devices(account["user_id"]) == []
 
 
 def test_stdin_may_be_any_file(gateway: Sandbox, tmp_path: Path) -> None:
@@ -295,7 +298,7 @@ def test_a_killed_gateway_that_comes_back_is_found_again(tmp_path: Path) -> None
         port = str(free.getsockname()[1])
     place = ("--port", port, "--state-file", str(tmp_path / "gateway.json"))
     with Sandbox(*place) as first:
-        _, settings = seeded(first, device_id="dev-b")
+        account, settings = seeded(first, device_id="dev-b")
         with Talk(first, tmp_path, settings) as talk:
             assert talk.state("connected")["device_id"] == "dev-b"
             first.process.kill()
@@ -305,8 +308,8 @@ def test_a_killed_gateway_that_comes_back_is_found_again(tmp_path: Path) -> None
             assert talk.result("r1")["kind"] == "NoAnswer"
             with Sandbox(*place) as second:
                 assert talk.state("connected")["device_id"] == "dev-b"
-                assert [found["device_id"] for found in second.state["sessions"]] == ["dev-b"]
-                assert second.state["counters"]["refresh_posts"] == 0
+                assert second.devices(account["user_id"]) == ["dev-b"]
+                assert second.count("refresh_posts") == 0
                 talk.ask("stop")
                 talk.rest()
                 assert talk.exit_code() == 0
@@ -321,7 +324,7 @@ def test_after_a_logout_it_lives_on_and_waits_to_be_paired(paired: tuple[Talk, L
     assert talk.until(lambda line: line["type"] == "notice") == {"type": "notice", "level": "error", "text": NOTICE}
     talk.ask("rest", id="r1", method="GET", path="/v1/users/me")
     assert talk.result("r1")["kind"] == "NotPaired"
-    code = gateway.post("pairing-code")["code"]
+    code = gateway.new_code()
     talk.ask("activate", id="a1", code=f"{code}-wrong")
     refused = talk.result("a1")
     assert (refused["ok"], refused["kind"]) == (False, "PairingFailed")

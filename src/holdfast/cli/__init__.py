@@ -17,4 +17,5 @@ def main() -> None:
     except ModuleNotFoundError as error:
         if error.name not in _EXTRA:
             raise
-        sys.exit(f"holdfast: {error.name} is missing; install the command line with: pip install 'holdfast[cli]'")
+        sys.stderr.write(f"holdfast: {error.name} is missing; get the command line with: pip install 'holdfast[cli]'\n")
+        sys.exit(2)

@@ -99,7 +99,7 @@ def logout(
     mirror = given.mirror_in(config, config_section)
     store = given.store_in(state_dir)
     had_tokens = False
-    if store.path.exists():
+    if _exists(store):
         try:
             had_tokens = store.read(DEFAULT_ACCOUNT).pair is not None
             store.clear(DEFAULT_ACCOUNT)
@@ -148,7 +148,7 @@ def status(
 
 
 def _report(store: SqliteStore) -> AccountReport:
-    exists = store.path.exists()  # Asking must not make one.
+    exists = _exists(store)
     stored = store.read(DEFAULT_ACCOUNT) if exists else Stored()
     pair = stored.pair
     issued_at, expires_at = read_lifetime(None if pair is None else pair.access)
@@ -167,6 +167,17 @@ def _report(store: SqliteStore) -> AccountReport:
         identity={name: getattr(stored, name) for name in (*Identity.__struct_fields__, "resolved_device_id")},
         history=[*store.history(DEFAULT_ACCOUNT, HISTORY_SHOWN)] if exists else [],
     )
+
+
+def _exists(store: SqliteStore) -> bool:
+    """Whether there is a store. Asking must not make one; one that is there, but out of reach, is an error later."""
+    try:
+        store.path.stat()
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _is_live(store: CredentialStore) -> bool:

@@ -1,5 +1,6 @@
 """The commands, and what becomes of their errors: one line on stderr and an exit code, never a traceback."""
 
+import errno
 from importlib.metadata import version as version_of
 from typing import Annotated, Any, Final
 
@@ -38,8 +39,16 @@ class Commands(TyperGroup):
         except KeyboardInterrupt:
             raise typer.Exit(INTERRUPTED) from None
         except (HoldfastError, StateFileError) as error:
-            typer.echo(f"holdfast: {' '.join(str(error).split())}", err=True)
-            raise typer.Exit(exit_code(error)) from None
+            raise _told(error) from None
+        except OSError as error:
+            if error.errno == errno.EPIPE:
+                raise
+            raise _told(error) from None
+
+
+def _told(error: Exception) -> typer.Exit:
+    typer.echo(f"holdfast: {' '.join(str(error).split())}", err=True)
+    return typer.Exit(exit_code(error))
 
 
 app = typer.Typer(

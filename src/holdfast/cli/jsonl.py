@@ -26,6 +26,7 @@ from .. import (
 from ..adapters import SeenSignals
 from .lines import LINE_BYTES_MAX, LineWriter
 from .ops import Activate, AskStatus, Malformed, Op, Rest, Send, StopNow, read_op
+from .settings import LinkSettings
 from .stopping import Stop
 
 SEND_S: Final = 15.0
@@ -57,12 +58,12 @@ class Failed(Exception):
 class Conversation:
     """One link, talked to in lines. Operations run concurrently in ``tasks``."""
 
-    def __init__(self, link: Link, out: LineWriter, stop: Stop, tasks: TaskGroup, scale: float) -> None:
+    def __init__(self, link: Link, out: LineWriter, stop: Stop, tasks: TaskGroup, settings: LinkSettings) -> None:
         self._link = link
         self._out = out
         self._stop = stop
         self._tasks = tasks
-        self._scale = scale
+        self._settings = settings
         self._reading = anyio.CancelScope()
         self._under_way: set[anyio.CancelScope] = set()
         self._all_done = asyncio.Event()
@@ -185,7 +186,7 @@ class Conversation:
     # -- the operations --------------------------------------------------------------------------------------
 
     def _deadline(self, seconds: float) -> float:
-        return max(min(seconds, DEADLINE_FLOOR_S), seconds * self._scale)
+        return max(min(seconds, DEADLINE_FLOOR_S), seconds * self._settings.time_scale)
 
     async def _send(self, op: Send) -> Fields:
         ack = await self._link.send(op.chat_id, op.text, timeout=self._deadline(SEND_S))
@@ -199,7 +200,7 @@ class Conversation:
 
     async def _activate(self, op: Activate) -> Fields:
         with anyio.fail_after(self._deadline(ACTIVATE_S)):
-            await self._link.activate(op.code)
+            await self._link.activate(op.code, user_id=self._settings.identity.user_id)
         return {}
 
     async def _status(self, op: AskStatus) -> Fields:
@@ -210,10 +211,12 @@ class Conversation:
         return {}
 
 
-async def converse(link: Link, lines: AsyncIterable[bytes | None], out: LineWriter, stop: Stop, scale: float) -> None:
+async def converse(
+    link: Link, lines: AsyncIterable[bytes | None], out: LineWriter, stop: Stop, settings: LinkSettings
+) -> None:
     """Talk until somebody asks for the end. Every operation is answered then, and the last line says ``stopped``."""
     async with anyio.create_task_group() as tasks, anyio.create_task_group() as tellers:
-        conversation = Conversation(link, out, stop, tasks, scale)
+        conversation = Conversation(link, out, stop, tasks, settings)
         tellers.start_soon(conversation.tell_statuses)
         tellers.start_soon(conversation.tell_inbound)
         tasks.start_soon(conversation.obey, lines)

@@ -11,8 +11,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from .. import ConfigError, Link, Message, Status
-from ..adapters import base_url_for, check_base_url, check_ws_url
+from .. import ConfigError, Identity, Link, Message, Status
 from . import settings as given
 from .jsonl import converse, told
 from .lines import LineReader, LineWriter
@@ -27,7 +26,7 @@ def run(
     user_id: given.UserId = None,
     agent_id: given.AgentId = None,
     device_id: given.DeviceId = None,
-    time_scale: given.TimeScale = None,
+    time_scale: given.TimeScale = 1.0,
     config: given.Config = None,
     config_section: given.Section = given.DEFAULT_SECTION,
     insecure_host: given.InsecureHosts = None,
@@ -49,22 +48,20 @@ def run(
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
         stream=sys.stderr,
     )
-    hosts = frozenset(insecure_host or ())
-    url = check_ws_url(given.required_ws_url(ws_url), hosts)
     settings = given.LinkSettings(
-        ws_url=url,
-        base_url=check_base_url(base_url or base_url_for(url), hosts),
+        ws_url=given.required_ws_url(ws_url),
+        base_url=given.base_url_of(ws_url, base_url, insecure_host),
         store=given.store_in(state_dir),
-        seed=given.seed_of(user_id, agent_id, given.checked_device_id(device_id)),
-        device_id=device_id,
-        policy=given.policy_of(time_scale),
+        first_pair=given.first_pair(),
+        identity=Identity(device_id=given.checked_device_id(device_id), user_id=user_id, agent_id=agent_id),
+        time_scale=time_scale,
         mirror=given.mirror_in(config, config_section),
-        insecure_hosts=tuple(hosts),
+        insecure_hosts=tuple(insecure_host or ()),
     )
-    raise typer.Exit(asyncio.run(_talk(settings, time_scale or 1.0) if jsonl else _show(settings)))
+    raise typer.Exit(asyncio.run(_talk(settings) if jsonl else _show(settings)))
 
 
-async def _talk(settings: given.LinkSettings, scale: float) -> int:
+async def _talk(settings: given.LinkSettings) -> int:
     if sys.stdout is None:  # pyright: ignore[reportUnnecessaryComparison]
         raise ConfigError("stdout", "is closed; --jsonl writes its lines there")
     # Likewise None if it is closed: then another file may have got its number.
@@ -75,7 +72,7 @@ async def _talk(settings: given.LinkSettings, scale: float) -> int:
             async with given.linked(
                 settings, lambda level, text: out.put(told("notice", level=level, text=text))
             ) as link:
-                await converse(link, lines, out, stop, scale)
+                await converse(link, lines, out, stop, settings)
         finally:
             await out.close()
     return stop.code

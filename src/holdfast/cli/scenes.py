@@ -89,7 +89,7 @@ async def generic_failure(stage: Stage) -> None:
     """A refusal that names no reason, while the token is far from its expiry."""
     tokens = stage.on_disk.sqlite
     stage.gateway.inject("hello", "refuse", reason="internal error", times=2)
-    stage.show.say("-> the line is cut, and the next two connects fail with 'internal error'")
+    stage.show.say("-> the line is cut; the next two connects fail: internal error")
     stage.gateway.drop_all()
     await stage.until("two refused connects", lambda: stage.since("hello_fails") == 2)
     await stage.until_connected()

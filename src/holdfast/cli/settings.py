@@ -27,7 +27,7 @@ from .. import (
 )
 from ..adapters import DEFAULT_ACCOUNT, Hook, base_url_for, check_base_url, check_device_id, check_ws_url, token_pair
 
-STORE_NAME: Final = "accounts.sqlite"
+STORE_NAME: Final = "accounts.db"
 ACCESS_TOKEN: Final = "HOLDFAST_ACCESS_TOKEN"
 REFRESH_TOKEN: Final = "HOLDFAST_REFRESH_TOKEN"
 BUSY_PAUSES_S: Final = (0.05, 0.1, 0.2)
@@ -73,7 +73,7 @@ DeviceId = Annotated[
     ),
 ]
 TimeScale = Annotated[
-    float | None,
+    float,
     typer.Option(
         "--time-scale",
         envvar="HOLDFAST_TIME_SCALE",
@@ -96,24 +96,29 @@ InsecureHosts = Annotated[
 DEFAULT_SECTION: Final = "channels.clawchat"
 
 
-class Seed(msgspec.Struct, frozen=True):
-    """What an empty store begins with."""
-
-    pair: TokenPair
-    identity: Identity
-
-
 class LinkSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """All that ``holdfast run`` needs."""
+    """All that ``holdfast run`` needs. ``first_pair`` is what an empty store begins with."""
 
     ws_url: str
-    base_url: str | None
+    base_url: str
     store: SqliteStore
-    seed: Seed | None
-    device_id: str | None
-    policy: Policy
+    first_pair: TokenPair | None
+    identity: Identity
+    time_scale: float
     mirror: ConfigMirror | None
     insecure_hosts: tuple[str, ...]
+
+    @property
+    def policy(self) -> Policy:
+        """The strict policy, scaled.
+
+        Raises:
+            ConfigError: the scale is no finite number above zero.
+        """
+        try:
+            return STRICT.scaled(self.time_scale)
+        except ValueError as error:
+            raise ConfigError("HOLDFAST_TIME_SCALE", str(error)) from None
 
 
 def store_in(state_dir: Path | None) -> SqliteStore:
@@ -172,19 +177,7 @@ def checked_device_id(device_id: str | None) -> str | None:
     return None if device_id is None else check_device_id(device_id)
 
 
-def policy_of(time_scale: float | None) -> Policy:
-    """The strict policy, scaled.
-
-    Raises:
-        ConfigError: the scale is no finite number above zero.
-    """
-    try:
-        return STRICT if time_scale is None else STRICT.scaled(time_scale)
-    except ValueError as error:
-        raise ConfigError("HOLDFAST_TIME_SCALE", str(error)) from None
-
-
-def seed_of(user_id: str | None, agent_id: str | None, device_id: str | None) -> Seed | None:
+def first_pair() -> TokenPair | None:
     """The tokens in the environment, if any. They are no flags: a process list shows those to everybody.
 
     Raises:
@@ -195,11 +188,9 @@ def seed_of(user_id: str | None, agent_id: str | None, device_id: str | None) ->
         pair = token_pair(access, refresh)
     except ValueError:
         raise ConfigError(f"{ACCESS_TOKEN} or {REFRESH_TOKEN}", "is no token: printable ASCII is wanted") from None
-    if pair is None:
-        if refresh and refresh.strip():
-            raise ConfigError(ACCESS_TOKEN, f"is not set, but {REFRESH_TOKEN} is; set both")
-        return None
-    return Seed(pair, Identity(device_id=device_id, user_id=user_id, agent_id=agent_id))
+    if pair is None and refresh and refresh.strip():
+        raise ConfigError(ACCESS_TOKEN, f"is not set, but {REFRESH_TOKEN} is; set both")
+    return pair
 
 
 @asynccontextmanager
@@ -215,7 +206,7 @@ async def linked(settings: LinkSettings, notify: Hook | None) -> AsyncGenerator[
         dialect=ClawChat(),
         store=settings.store,
         base_url=settings.base_url,
-        device_id=settings.device_id,
+        device_id=settings.identity.device_id,
         mirror=settings.mirror,
         notify=notify,
         policy=settings.policy,
@@ -246,6 +237,6 @@ async def _enter(link: Link, settings: LinkSettings) -> None:
 
 def _sow(settings: LinkSettings) -> None:
     """Only whoever may run the account may seed it: another owner might be waiting to be paired."""
-    if settings.seed is not None:
+    if settings.first_pair is not None:
         with settings.store.lease(DEFAULT_ACCOUNT):
-            settings.store.seed(DEFAULT_ACCOUNT, settings.seed.pair, settings.seed.identity)
+            settings.store.seed(DEFAULT_ACCOUNT, settings.first_pair, settings.identity)

@@ -65,7 +65,7 @@ class Stage:
         self._events_before = 0
         self.config_path = folder / "config.json"
         self.config_path.write_text(json.dumps(CONFIG, indent=2))
-        self.store = SqliteStore(folder / "accounts.sqlite")
+        self.store = SqliteStore(folder / "accounts.db")
 
     # -- acting ----------------------------------------------------------------------------------------------
 
