@@ -35,7 +35,6 @@ from holdfast.engine import (
     effect,
 )
 
-
 # How often in its life a random chart takes an eventless row, and raises an event: so it comes to rest at every event,
 # however many regions do so at once.
 SPINS_MAX = 20
