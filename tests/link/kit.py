@@ -71,6 +71,12 @@ async def seen(gateway: Gateway, wanted: Callable[[Gateway], bool]) -> None:
         await gateway.wait(wanted)
 
 
+def retry_now(link: Link, clock: VirtualClock) -> None:
+    """Let just so much time go by that the link dials again: more would be a handshake that takes long."""
+    assert link.status.retry_at is not None
+    clock.advance(link.status.retry_at - clock.wall + 0.001)
+
+
 async def until(holds: Callable[[], bool]) -> None:
     """Let the loop turn until something holds that nobody is told of."""
     async with asyncio.timeout(LIMIT_S):
