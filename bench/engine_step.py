@@ -1,4 +1,3 @@
-# ruff: noqa: INP001, T201 (a script and its neighbours)
 """How long one step takes: the engine beside a hand-written table and the `transitions` library.
 
     python bench/engine_step.py [--json] [--events N] [--runs N]

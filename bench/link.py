@@ -1,4 +1,3 @@
-# ruff: noqa: INP001 (neighbours of a script)
 """The main workload: a connection's lifecycle, as a chart, as a hand-written table and for `transitions`.
 
 11 states on 3 levels, 20 event types, 35 rows, 3 guards, entry and exit commands, internal transitions on a leaf

@@ -1,4 +1,3 @@
-# ruff: noqa: INP001 (neighbours of a script)
 """Two small workloads: a flat chart (a lamp with a dimmer), and one with three parallel regions."""
 
 import msgspec

@@ -325,7 +325,9 @@ class Link:
         Raises:
             Stopped: the link has stopped.
         """
-        self._running().report(LogoutRequested())
+        runner = self._running()
+        runner.look()  # what is to be forgotten is what the store holds now, also if somebody paired a moment ago
+        runner.report(LogoutRequested())
         await self._statuses.wait(lambda status: not status.configured)
 
     def _bearer(self) -> Bearer:
