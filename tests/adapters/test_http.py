@@ -148,6 +148,31 @@ async def test_an_answer_that_comes_for_nobody_is_closed_unread() -> None:
         await pool.aclose()
 
 
+async def test_a_request_for_nobody_does_not_last_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("holdfast.adapters.http.ORPHAN_LIMIT_S", 0.01)
+    asked, hung_up = asyncio.Event(), asyncio.Event()
+
+    async def answer(head: bytes, writer: asyncio.StreamWriter) -> None:
+        asked.set()
+        await hung_up.wait()
+
+    class Noticing(asyncio.StreamReaderProtocol):
+        def eof_received(self) -> bool:
+            hung_up.set()
+            return super().eof_received() or False
+
+    running, loop = Server(answer), asyncio.get_running_loop()
+    server = await loop.create_server(lambda: Noticing(asyncio.StreamReader(), running.serve), "127.0.0.1", 0)
+    async with server, asyncio.timeout(LIMIT_S):
+        pool = HttpPool()
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        task = asyncio.create_task(http_client(pool).get(url, timeout=None))
+        await asked.wait()
+        task.cancel()
+        await hung_up.wait()
+        await pool.aclose()
+
+
 async def test_the_end_of_the_pool_ends_what_is_under_way() -> None:
     asked = asyncio.Event()
 

@@ -122,9 +122,11 @@ async def test_no_proxy_is_asked_for_loopback(monkeypatch: pytest.MonkeyPatch) -
         ear = Ear()
         (await WebSocketTransport().open(url, ear)).abort()
         await ear.closed()
-    with pytest.raises(OpenError) as caught:
-        await WebSocketTransport().open("wss://gateway.invalid/ws", Ear())
-    assert "s3cret" not in str(caught.value)
+    for proxy, problem in (("http://user:s3cret@127.0.0.1:1", "."), ("nonsense://user:s3cret@host", "the proxy")):
+        monkeypatch.setenv("https_proxy", proxy)
+        with pytest.raises(OpenError, match=problem) as caught:
+            await WebSocketTransport().open("wss://gateway.invalid/ws", Ear())
+        assert "s3cret" not in str(caught.value)
 
 
 async def test_tls_needs_a_certificate_that_is_trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -206,6 +208,19 @@ async def test_a_peer_that_breaks_the_rules_is_told_and_left(frames: list[Frame]
         assert (await ear.closed())[0] == code
         assert ear.heard[:-1] == ["before"]
     assert Close.parse(told[0].data).code == code
+
+
+async def test_the_peers_own_close_goes_before_what_was_wrong_with_its_last_frame() -> None:
+    async def script(peer: Peer) -> None:
+        await peer.accept()
+        peer.send(text(b"\xff"), Frame(Opcode.CLOSE, Close(4001, "taken over").serialize()))
+        await peer.until(Opcode.CLOSE)
+
+    async with serve(script) as url:
+        ear = Ear()
+        await WebSocketTransport().open(url, ear)
+        assert await ear.closed() == (4001, "taken over")
+        assert len(ear.heard) == 1
 
 
 async def test_compression_is_off_unless_asked_for() -> None:
