@@ -8,6 +8,7 @@ import msgspec
 
 from .stage import Stage
 
+TINY_LIFE_S: Final = 0.1
 SHORT_LIFE_S: Final = 8.0
 QUIET_S: Final = 0.5
 FINAL_TEXT: Final = "ClawChat token expired and could not be refreshed. Re-pair with `/clawchat-activate <code>`."
@@ -39,7 +40,10 @@ async def start_expired(stage: Stage) -> None:
     """A program that was off for long starts with a token that is dead already."""
     await stage.stop()
     await stage.until("the gateway to see the end", lambda: not stage.gateway.sessions)
-    stage.replace_tokens(stage.issue(access_lifetime_s=0.05))
+    dead = stage.issue(access_lifetime_s=TINY_LIFE_S)
+    stage.replace_tokens(dead)
+    # Stored a moment after it was issued, it lives that moment longer by the clock of whoever has it.
+    await stage.until("the token to expire", lambda: stage.gateway.now > dead.access_expires_at + TINY_LIFE_S)
     stage.begin()
     stage.show.say("-> started again, and the stored access token has expired")
     await stage.start()

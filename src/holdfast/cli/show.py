@@ -18,8 +18,8 @@ STYLES: Final = {
     AccountState.REFRESHING: "cyan",
 }
 STATE_CHARS: Final = 11
-COLUMNS: Final = (("what", 23), ("expected", 22), ("seen", 22), ("", 6))
-"""With a blank at either side of each, and a divider: 80 characters."""
+COLUMNS: Final = (("what", 22), ("expected", 22), ("seen", 22), ("", 6))
+"""With a blank at either side of each: 80 characters."""
 
 
 class Check(msgspec.Struct, frozen=True):

@@ -1,0 +1,153 @@
+"""``holdfast activate``, ``status`` and ``logout``, beside a live link and without one."""
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from holdfast import SqliteStore
+from holdfast.cli.app import app
+
+from .kit import Line, Sandbox, Talk, seeded
+
+SECTION = ("--config-section", "channels.clawchat")
+
+
+class Command:
+    """Commands about the account in one state folder, in this process."""
+
+    def __init__(self, sandbox: Sandbox, state_dir: Path) -> None:
+        self._runner = CliRunner()
+        self._env = {"HOLDFAST_WS_URL": sandbox.ws_url, "HOLDFAST_STATE_DIR": str(state_dir)}
+
+    def __call__(self, *arguments: str, input: str | None = None, code: int = 0) -> Result:
+        result = self._runner.invoke(app, arguments, env=self._env, input=input)
+        assert result.exit_code == code, (result.output, result.stderr)
+        return result
+
+    def status(self) -> Line:
+        return dict(json.loads(self("status", "--json").stdout))
+
+
+@pytest.fixture
+def command(gateway: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
+    monkeypatch.delenv("HOLDFAST_DEVICE_ID", raising=False)
+    return Command(gateway, tmp_path / "state")
+
+
+@pytest.fixture
+def live(gateway: Sandbox, tmp_path: Path) -> Iterator[Talk]:
+    """A connected client of the same state folder."""
+    _, settings = seeded(gateway)
+    with Talk(gateway, tmp_path / "state", settings) as talk:
+        talk.state("connected")
+        yield talk
+
+
+def tokens(state_dir: Path) -> Any:
+    with sqlite3.connect(state_dir / "accounts.db") as store:
+        return store.execute("SELECT access, refresh FROM accounts").fetchone()
+
+
+def test_a_status_of_nothing_makes_nothing(command: Command, tmp_path: Path) -> None:
+    assert command.status()["paired"] is False
+    assert "holdfast activate" in command("status").stdout
+    assert not (tmp_path / "state").exists()
+
+
+def test_pairing_without_a_live_link(command: Command, gateway: Sandbox, tmp_path: Path) -> None:
+    code = gateway.new_code()
+    said = command("activate", code)
+    status = command.status()
+    assert status["identity"]["user_id"] in said.stdout
+    assert (status["paired"], status["live"], status["generation"]) == (True, False, 1)
+    assert (status["access_token"], status["refresh_token"]) == (True, True)
+    assert status["expires_at"] - status["issued_at"] == 24 * 3600
+    assert code not in said.output
+    access, refresh = tokens(tmp_path / "state")
+    shown = command("status").output + json.dumps(status)
+    assert access not in shown
+    assert refresh not in shown
+    again = command("activate", code, code=1)
+    assert again.stderr.startswith("holdfast: pairing failed with code 16000")
+    assert code not in again.stderr
+
+
+def test_a_code_from_stdin(command: Command, gateway: Sandbox) -> None:
+    command("activate", "-", input=f"  {gateway.new_code()}\n")
+    assert command.status()["paired"]
+    assert "CODE: is empty" in command("activate", "-", input="\n", code=2).stderr
+
+
+def test_the_device_and_the_user_that_are_known_are_kept(command: Command, gateway: Sandbox) -> None:
+    account, _ = seeded(gateway)
+    known = ("--device-id", "my device", "--user-id", account["user_id"])
+    command("activate", gateway.new_code(), *known)
+    identity = command.status()["identity"]
+    assert (identity["device_id"], identity["user_id"]) == ("my device", account["user_id"])
+    command("logout")
+    assert command.status()["identity"] == identity
+    command("activate", gateway.new_code())
+    assert command.status()["identity"] == identity
+
+
+def test_a_logout_blanks_the_store_and_the_mirror(command: Command, gateway: Sandbox, tmp_path: Path) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text('name = "mine" # yes\n')
+    mirror = ("--config", str(config))
+    command("activate", gateway.new_code(), *mirror)
+    access, refresh = tokens(tmp_path / "state")
+    assert f'token = "{access}"' in config.read_text()
+    assert command("logout", *mirror).stdout == "logged out\n"
+    assert tokens(tmp_path / "state") == (None, None)
+    assert config.read_text().startswith('name = "mine" # yes\n')
+    assert 'token = ""' in config.read_text()
+    for path in (config, *(tmp_path / "state").iterdir()):
+        assert access.encode() not in path.read_bytes()
+        assert refresh.encode() not in path.read_bytes()
+    assert command("logout", *mirror).stdout == "there were no tokens\n"
+
+
+def test_a_live_link_is_seen_and_not_disturbed(command: Command, live: Talk, gateway: Sandbox) -> None:
+    for _ in range(20):
+        assert command.status()["live"]
+    assert "dev-a" in command("status").stdout
+    history = command.status()["history"]
+    assert (history[0]["kind"], history[0]["state"]) == ("connection", "connected")
+    assert [line["state"] for line in live.seen][-1] == "connected"
+    live.ask("status", id="q")
+    assert live.result("q")["connected"]
+
+
+def test_a_live_link_notices_a_logout_and_a_pairing(command: Command, live: Talk, gateway: Sandbox) -> None:
+    command("logout")
+    assert live.state("logged_out")["last_error"] == "logged out"
+    command("activate", gateway.new_code())
+    live.state("connected")
+    assert command.status()["live"]
+
+
+def test_an_account_has_one_live_link(gateway: Sandbox, live: Talk, tmp_path: Path) -> None:
+    with Talk(gateway, tmp_path / "state") as second:
+        assert second.rest() == []
+        assert second.exit_code() == 3
+        assert second.stderr == (
+            "holdfast: account 'default' already has a live link; "
+            "stop that one first, or use another account or store here\n"
+        )
+    live.ask("stop")
+    live.rest()
+    assert live.exit_code() == 0
+
+
+def test_an_interrupted_refresh_is_told(command: Command, gateway: Sandbox, tmp_path: Path) -> None:
+    command("activate", gateway.new_code())
+    store = SqliteStore(tmp_path / "state" / "accounts.db")
+    assert store.begin_refresh("default", 1, 0.0)
+    store.close()
+    assert command.status()["refresh_interrupted"]
+    assert "a refresh was interrupted" in command("status").stdout
