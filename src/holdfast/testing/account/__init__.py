@@ -1,8 +1,21 @@
 """The account chart's state machine for Hypothesis: a world that misbehaves, and what must hold all the same."""
 
-from .gateway import Greeting, Refreshing
+from .gateway import Gateway, Greeting, Refreshing
 from .machine import AccountMachine
-from .properties import Properties, Taken
+from .properties import Ledger, Properties, Taken
+from .strategies import account_events, credentials, policies
 from .world import World
 
-__all__ = ["AccountMachine", "Greeting", "Properties", "Refreshing", "Taken", "World"]
+__all__ = [
+    "AccountMachine",
+    "Gateway",
+    "Greeting",
+    "Ledger",
+    "Properties",
+    "Refreshing",
+    "Taken",
+    "World",
+    "account_events",
+    "credentials",
+    "policies",
+]

@@ -1,5 +1,6 @@
 """The modelled disk: a store fenced by its generation, and a mirror beside it. Both may fail for a while."""
 
+import math
 from collections.abc import Sequence
 
 from holdfast.statecharts import Credential
@@ -20,6 +21,7 @@ class Disk:
         self.obtained_at: float | None = None
         self.intent: int | None = None
         self.broken = False
+        self.fails_until = math.inf
         self.ours: list[int] = []  # the generations that the account itself wrote
 
     def _work(self) -> None:
@@ -74,6 +76,8 @@ class Mirror:
     def __init__(self) -> None:
         self.pair: Tokens | None = None
         self.broken = False
+        self.fails_until = math.inf
+        self.fails_until = math.inf
 
     def write(self, pair: Tokens | None) -> None:
         """Take over the pair, or blank it."""

@@ -1,4 +1,4 @@
-"""The far side of the modelled world: a gateway with strict single-use refresh tokens, which can be made to misbehave."""
+"""The far side of the modelled world: a gateway with strict single-use refresh tokens, which can misbehave."""
 
 from collections.abc import Iterable
 from enum import StrEnum
@@ -52,7 +52,8 @@ REASONS = {
 class Gateway:
     """Issues tokens, rotates them strictly, and judges them at the hello. Its clock is the true one."""
 
-    def __init__(self) -> None:
+    def __init__(self, rejection: str = "token expired") -> None:
+        self.rejection = rejection
         self.serial = 0
         self.unspent: dict[str, Tokens] = {}
         self.expiry: dict[str, float] = {}
@@ -100,5 +101,5 @@ class Gateway:
         if does in REASONS:
             return REASONS[does]
         if access is None or access not in self.expiry:
-            return "invalid token"
-        return "token expired" if now >= self.expiry[access] else None
+            return self.rejection
+        return self.rejection if now >= self.expiry[access] else None

@@ -25,7 +25,7 @@ from holdfast.statecharts import (
 )
 
 from .disk import secrets
-from .gateway import Greeting, Refreshing
+from .gateway import Gateway, Greeting, Refreshing
 from .properties import Ledger, Properties, Taken
 from .world import Memory, World
 
@@ -36,12 +36,24 @@ PATIENCE_S = HOUR
 """Once nothing fails any more, an account has this long to come to rest. Most of it is the refresh's own ladder."""
 STEPS_MAX = 5000
 
-LIVES = st.sampled_from((0.0, 1.0, 90.0, 31 * MINUTE, 2 * HOUR, DAY, 3650 * DAY))
+# Weighted by repetition, the usual first: Hypothesis shrinks towards it.
+LIVES = st.sampled_from((2 * HOUR, DAY, 31 * MINUTE, 2 * HOUR, DAY, 90.0, 1.0, 0.0, 3650 * DAY))
+MOSTLY = st.sampled_from((True, True, True, False))
+DISKS = st.sampled_from(((False, False), (False, False), (True, False), (False, True), (True, True)))
 CHANCES = st.sampled_from((0.0, 0.5, 0.999))
 CODES = st.sampled_from((1000, 1001, 1005, 1006, 4001, 4003))
 SPANS = st.sampled_from((0.1, 1.0, 7.0, 30.0, 61.0, 400.0))
 NAPS = st.sampled_from((20.0, 10 * MINUTE, HOUR, DAY, 40 * DAY))
 STEPS_OF_THE_CLOCK = st.sampled_from((-DAY, -HOUR, 40.0, HOUR, DAY))
+
+SAYINGS: dict[str, Callable[[int], Event]] = {
+    "a frame": FrameReceived,
+    "the end of the replay": ReplayFinished,
+    "welcome": HelloAccepted,
+    "rubbish": lambda socket: FrameRejected(socket, "not JSON"),
+    "token expired": lambda socket: HelloRefused(socket, "token expired"),
+    "try again later": lambda socket: HelloRefused(socket, "try again later"),
+}
 
 
 def while_running(self: "AccountMachine") -> bool:
@@ -62,10 +74,11 @@ class AccountMachine(RuleBasedStateMachine):
 
     chart: Chart = account_chart
     policy: Policy = STRICT
+    rejection: str = "token expired"  # what the gateway says of a bad token: the policy's classifier must know it
 
     def __init__(self) -> None:
         super().__init__()
-        self.world = World()
+        self.world = World(Gateway(self.rejection))
         self.properties = Properties(self.world, self.policy)
         self.chance = 0.5
         self.fuse = -1
@@ -73,6 +86,7 @@ class AccountMachine(RuleBasedStateMachine):
         self.greeting = Greeting.JUDGES
         self.reachable = True
         self.former: list[Event] = []
+        self.sound = True
         self.snapshot: Snapshot
 
     # -- the process ---------------------------------------------------------------------------------------------
@@ -113,7 +127,9 @@ class AccountMachine(RuleBasedStateMachine):
             self._boot()
             return
         self.former = [*self.former[-20:], event]
+        self.sound = False
         self.properties.see(Taken(before, event, stamp, after, commands, genuine))
+        self.sound = True
         self._drain()
 
     def _execute(self, commands: tuple[Command, ...]) -> None:
@@ -148,12 +164,14 @@ class AccountMachine(RuleBasedStateMachine):
         self.world.expire()
         self._drain()
         due = [armed for armed in self.snapshot.timers if armed.due <= self.world.now]
+        memory = self.world.memory
         for armed in sorted(due, key=lambda armed: (armed.due, armed.serial)):
-            self._feed(TimerFired(armed.timer, armed.serial), genuine=armed in self.snapshot.timers)
+            if self.world.memory is memory:  # else the process has died meanwhile
+                self._feed(TimerFired(armed.timer, armed.serial), genuine=armed in self.snapshot.timers)
 
     def _deadlines(self) -> list[float]:
         posts = [post.deadline for post in self.world.posts.values()]
-        return posts + [socket.close_by for socket in self.world.sockets.values()]
+        return posts + [socket.close_by for socket in self.world.sockets.values() if socket.state == "closing"]
 
     @precondition(while_running)
     @rule(chance=CHANCES)
@@ -192,11 +210,16 @@ class AccountMachine(RuleBasedStateMachine):
         self.properties.ledger.skews += 1
 
     @precondition(while_running)
-    @rule(span=SPANS, chance=CHANCES)
-    def world_goes_on(self, span: float, chance: float) -> None:
-        """Time passes, and the far side does what it does at present."""
+    @rule(span=SPANS, chance=CHANCES, well=MOSTLY)
+    def world_goes_on(self, span: float, chance: float, well: bool) -> None:
+        """Time passes, and the far side does what it should, or what it does at present."""
         self.chance = chance
+        if well:
+            self._be_well()
         self._live(self.world.now + span, lambda: False, 300)
+
+    def _be_well(self) -> None:
+        self.refreshing, self.greeting, self.reachable = Refreshing.ROTATES, Greeting.JUDGES, True
 
     def _live(self, end: float, arrived: Callable[[], bool], steps_max: int) -> None:
         for _ in range(steps_max):
@@ -222,9 +245,11 @@ class AccountMachine(RuleBasedStateMachine):
         return [number for number, socket in self.world.sockets.items() if socket.state in states]
 
     @precondition(lambda self: self.world.posts)
-    @rule(does=st.sampled_from(Refreshing), life=LIVES)
-    def refresh_is_answered(self, does: Refreshing, life: float) -> None:
+    @rule(does=st.sampled_from(Refreshing), life=LIVES, stored=MOSTLY, span=SPANS)
+    def refresh_is_answered(self, does: Refreshing, life: float, stored: bool, span: float) -> None:
         self.world.life = life
+        if not stored:
+            self._break((True, False), span)
         self.world.answer(min(self.world.posts), does)
         self._drain()
 
@@ -254,18 +279,10 @@ class AccountMachine(RuleBasedStateMachine):
         self._drain()
 
     @precondition(lambda self: self._sockets("welcomed", "closing"))
-    @rule(kind=st.sampled_from((FrameReceived, ReplayFinished, FrameRejected, HelloRefused, HelloAccepted)))
-    def gateway_speaks(self, kind: type[Event]) -> None:
+    @rule(says=st.sampled_from(list(SAYINGS)))
+    def gateway_speaks(self, says: str) -> None:
         """What a gateway may say at any time, sensible or not."""
-        number = self._sockets("welcomed", "closing")[0]
-        said: dict[type[Event], Event] = {
-            FrameReceived: FrameReceived(number),
-            ReplayFinished: ReplayFinished(number),
-            FrameRejected: FrameRejected(number, "not JSON"),
-            HelloRefused: HelloRefused(number, "token expired"),
-            HelloAccepted: HelloAccepted(number, "device"),
-        }
-        self._feed(said[kind])
+        self._feed(SAYINGS[says](self._sockets("welcomed", "closing")[0]))
 
     @precondition(lambda self: any(socket.pings for socket in self.world.sockets.values()))
     @rule()
@@ -276,23 +293,21 @@ class AccountMachine(RuleBasedStateMachine):
     # -- disk, and other processes -------------------------------------------------------------------------------
 
     @precondition(while_running)
-    @rule(disk=st.booleans(), mirror=st.booleans())
-    def disks_fail(self, disk: bool, mirror: bool) -> None:
-        self.world.disk.broken, self.world.mirror.broken = disk, mirror
+    @rule(broken=DISKS, span=SPANS)
+    def disks_fail(self, broken: tuple[bool, bool], span: float) -> None:
+        self._break(broken, span)
+
+    def _break(self, broken: tuple[bool, bool], span: float) -> None:
+        disk, mirror = self.world.disk, self.world.mirror
+        disk.broken, mirror.broken = broken
+        disk.fails_until = mirror.fails_until = self.world.now + span
 
     @precondition(while_running)
-    @rule(life=LIVES, refreshable=st.booleans(), readable=st.booleans(), looks=st.booleans())
+    @rule(life=LIVES, refreshable=MOSTLY, readable=MOSTLY, looks=MOSTLY)
     def somebody_pairs(self, life: float, refreshable: bool, readable: bool, looks: bool) -> None:
         gateway, disk = self.world.gateway, self.world.disk
         gateway.revoke(secrets([disk.pair]))
         disk.write(gateway.pair(self.world.true_time, life, refreshable=refreshable, readable=readable), None)
-        if looks:
-            self.somebody_looks()
-
-    @precondition(while_running)
-    @rule(looks=st.booleans())
-    def somebody_logs_out(self, looks: bool) -> None:
-        self.world.disk.write(None, None)
         if looks:
             self.somebody_looks()
 
@@ -318,22 +333,27 @@ class AccountMachine(RuleBasedStateMachine):
         self._feed(ReadingPaused() if paused else ReadingResumed())
 
     @precondition(while_running)
-    @rule()
-    def user_logs_out(self) -> None:
-        self._feed(LogoutRequested())
-
-    @precondition(while_running)
-    @rule()
-    def user_stops(self) -> None:
-        self._feed(StopRequested())
+    @rule(how=st.sampled_from(("stop", "logout", "logout elsewhere", "logout elsewhere, unnoticed")))
+    def somebody_ends_it(self, how: str) -> None:
+        if how == "stop":
+            self._feed(StopRequested())
+        elif how == "logout":
+            self._feed(LogoutRequested())
+        else:
+            self.world.disk.write(None, None)
+            if how == "logout elsewhere":
+                self.somebody_looks()
 
     # -- late and double news ------------------------------------------------------------------------------------
 
-    @precondition(lambda self: any(type(event).correlates for event in self.former))
+    def _known(self) -> list[Event]:
+        return [event for event in self.former if event.correlates]
+
+    @precondition(lambda self: self._known())
     @rule(place=st.integers(0, 20))
     def news_come_late(self, place: int) -> None:
         """An outcome that was heard before, or that of a superseded attempt, comes once more."""
-        known = [event for event in self.former if type(event).correlates]
+        known = self._known()
         self._feed(known[place % len(known)], genuine=False)
 
     @precondition(lambda self: any(isinstance(event, TimerFired) for event in self.former))
@@ -345,11 +365,11 @@ class AccountMachine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """Liveness: the faults stop, and the account comes to rest."""
-        if not hasattr(self, "snapshot"):
-            return
+        if not self.sound or not hasattr(self, "snapshot"):
+            return  # a fault was found already
         self.fuse, self.chance = -1, 0.5
         self.world.disk.broken = self.world.mirror.broken = False
-        self.refreshing, self.greeting, self.reachable = Refreshing.ROTATES, Greeting.JUDGES, True
+        self._be_well()
         self.world.life = DAY
         if not self.world.memory.reading:
             self.user_is_slow(paused=False)

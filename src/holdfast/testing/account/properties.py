@@ -40,6 +40,7 @@ from .world import World
 
 _C = TypeVar("_C", bound=Command)
 
+_WAIT = "connection/backing_off"
 _EXCHANGING = ("refresh/working/requesting", "refresh/draining", "refresh/finishing/answering")
 _ANSWERS = (RefreshSucceeded, RefreshFailed, RefreshSuperseded, RotationHeld)
 _REFRESH_TIMERS = ("refresh_look", "refresh_retry", "store_retry")
@@ -84,6 +85,13 @@ class Taken:
         """The commands of one kind."""
         return [command for command in self.commands if isinstance(command, kind)]
 
+    def fired(self, timer: str) -> bool:
+        """True if the event is the firing of this timer, and not a late one."""
+        event = self.event
+        if not isinstance(event, TimerFired) or event.timer != timer:
+            return False
+        return any(armed.serial == event.serial for armed in self.before.timers)
+
     @property
     def account(self) -> Account:
         """The context after the step."""
@@ -96,12 +104,12 @@ class Ledger:
     """What one process has seen so far. A new process has a new one."""
 
     depth: int = 0
-    granted: bool = False  # a token that was not tried yet: one dial at once
+    granted: bool = False  # one dial: a wait of the ladder is over, or there is a token that was not tried yet
     stopped: bool = False
     interrupted: bool = False
     session: int | None = None
     online_since: float = math.inf
-    asking: int = 0
+    asking: bool = False
     timers: dict[int, str] = field(default_factory=dict[int, str])
     posted: dict[int, float] = field(default_factory=dict[int, float])  # when each generation was posted last
     answered: set[int] = field(default_factory=set[int])  # generations whose successor we hold or held
@@ -109,7 +117,7 @@ class Ledger:
     condemned: set[int] = field(default_factory=set[int])  # those for which it was believed
     refused: dict[int, float] = field(default_factory=dict[int, float])  # when the gateway refused a generation
     renewals: list[float] = field(default_factory=list[float])  # POSTs after a refused hello
-    rotated: tuple[float, float] | None = None  # when a proactive refresh gave a pair, and how long that lives
+    rotated: tuple[float, float] | None = None  # when the pair in use was refreshed, and how long it lives
     skews: int = 0
 
 
@@ -148,8 +156,13 @@ class Properties:
                 ledger.timers.pop(command.serial)
         if isinstance(step.event, StopRequested):
             ledger.stopped = True
+        if step.fired("retry"):
+            ledger.granted = True  # the ladder's wait is over; a refresh may have to come first
         if step.given(UseCredential):
             ledger.granted = True
+            credential = step.account.credential
+            begun = isinstance(step.event, CredentialsRead) and step.event.interrupted
+            ledger.interrupted = begun and credential is not None and credential.refreshable
         self._note_session(step)
 
     def _note_session(self, step: Taken) -> None:
@@ -180,41 +193,40 @@ class Properties:
         current = isinstance(event, _ANSWERS) and event.refresh == step.before.context.refresh
         if current and isinstance(event, (RefreshSucceeded, RotationHeld)):
             ledger.answered.add(attempted)
-        if current or step.given(UseCredential):
+        if current:
             ledger.interrupted = False
-        if isinstance(event, CredentialsRead) and step.given(UseCredential):
-            ledger.interrupted = event.interrupted and event.credential is not None and event.credential.refreshable
         if isinstance(event, RefreshFailed) and current and event.code in self.policy.permanent_codes:
             ledger.blamed.add(attempted)
         if any(row.kind == "refresh" and row.state == "permanent" for row in step.given(Record)):
             ledger.condemned.add(attempted)
-        if isinstance(event, (RefreshSucceeded, RotationStored)) and step.before.context.cause == "proactive":
-            life = (event.credential.expires_at or math.inf) - (event.credential.issued_at or 0.0)
-            ledger.rotated = (now, life)
+        if step.given(UseCredential):
+            ledger.rotated = None
+            if isinstance(event, (RefreshSucceeded, RotationStored)):
+                life = (event.credential.expires_at or math.inf) - (event.credential.issued_at or 0.0)
+                ledger.rotated = (now, life)
         self._note_waiters(step)
 
     def _note_waiters(self, step: Taken) -> None:
-        told = step.given(SettleRefresh) or step.given(Unhandled) or step.before.done
-        if isinstance(step.event, RefreshRequested):
-            self.ledger.asking += 1
-        if told and (step.given(SettleRefresh) or isinstance(step.event, RefreshRequested)):
-            self.ledger.asking = 0
+        asked = isinstance(step.event, RefreshRequested)
+        self.ledger.asking = (self.ledger.asking or asked) and not step.given(SettleRefresh)
 
     def _note_connection(self, step: Taken) -> None:
         ledger, event, now = self.ledger, step.event, step.stamp.now
-        if isinstance(event, HelloRefused) and event.socket == step.before.context.socket:
-            if classify(self.policy.classifier, event.reason) is Verdict.TOKEN_REJECTED:
-                generation = step.before.context.presented
-                ledger.refused[-1 if generation is None else generation] = now
-        if step.given(OpenSocket) or step.after.matches("connection/backing_off"):
+        account: Account = step.before.context
+        if isinstance(event, HelloRefused) and event.socket == account.socket and self._blames_token(event):
+            ledger.refused[-1 if account.presented is None else account.presented] = now
+        if step.given(OpenSocket) or step.after.matches(_WAIT):
             ledger.granted = False
-        if step.before.matches("connection/backing_off") and not step.after.matches("connection/backing_off"):
+        if step.before.matches(_WAIT) and not step.after.matches(_WAIT):
             ledger.depth += 1
-        if isinstance(event, TimerFired) and event.timer == "stable" and step.before.matches("connection/online"):
+        if step.fired("stable"):
             ledger.depth = 0
             ledger.renewals.clear()
         if any(isinstance(command, UseCredential) for command in step.commands) and step.account.rotations == 0:
             ledger.renewals.clear()
+
+    def _blames_token(self, event: HelloRefused) -> bool:
+        return classify(self.policy.classifier, event.reason) is Verdict.TOKEN_REJECTED
 
     # -- refresh -------------------------------------------------------------------------------------------------
 
@@ -286,16 +298,20 @@ class Properties:
         for timer in step.given(ArmTimer):
             assert now <= timer.due < math.inf
             assert timer.timer != "refresh_look" or timer.due <= now + self.policy.slice_s
-        if isinstance(step.event, TimerFired) and step.event.timer == "refresh_look" and step.given(PostRefresh):
+        if step.fired("refresh_look") and step.given(PostRefresh):
             assert step.stamp.wall >= schedule.refresh_at or now + schedule.offset >= schedule.refresh_at
 
     def p16_two_renewals_a_lifetime(self, step: Taken) -> None:
-        """P16: while nobody sets the clock, a renewed token is not renewed again within a third of its lifetime."""
-        if not isinstance(step.event, TimerFired) or self.ledger.rotated is None or self.ledger.skews:
+        """P15, P16: while nobody sets the clock, a renewed token is not renewed again within a third of its lifetime,
+        nor within a second, however short that is.
+        """
+        planned = step.fired("refresh_look") or isinstance(step.event, HelloAccepted)
+        if self.ledger.rotated is None or not planned or not step.given(PostRefresh):
             return
-        if any(post.cause == "proactive" for post in step.given(PostRefresh)):
-            since, life = self.ledger.rotated
-            assert not math.isfinite(life) or step.stamp.now - since >= life / 3
+        since, life = self.ledger.rotated
+        rest = step.stamp.now - since
+        shortest = max(self.policy.planned_min_s, life / 3 if math.isfinite(life) else 0.0)
+        assert self.ledger.skews or rest >= shortest - 1e-3
 
     def p17_the_interval_between_posts(self, step: Taken) -> None:
         """P17, V17: one refresh token is not posted twice within the interval, whatever the wall clock does."""
@@ -347,7 +363,7 @@ class Properties:
         """P25, P27, P30: each wait is a jittered step of a ladder that only a stable session sets back to its foot."""
         base, cap = self.policy.backoff_base_s, self.policy.backoff_cap_s
         rung = min(cap, base * 2.0 ** min(self.ledger.depth, 64))
-        if isinstance(step.event, TimerFired) and step.event.timer == "stable":
+        if step.fired("stable"):
             assert step.stamp.now - self.ledger.online_since >= self.policy.stable_s - 1e-6
         for timer in step.given(ArmTimer):
             if timer.timer == "retry":
@@ -356,9 +372,7 @@ class Properties:
 
     def p26_each_dial_was_waited_for(self, step: Taken) -> None:
         """P26: a dial follows a wait of the ladder, or a token that was not tried yet. So dials <= ladder + tokens."""
-        if step.given(OpenSocket):
-            waited = isinstance(step.event, TimerFired) and step.event.timer == "retry"
-            assert waited or self.ledger.granted
+        assert self.ledger.granted or not step.given(OpenSocket)
 
     def p28_a_refused_token_is_not_dialled_at_once(self, step: Taken) -> None:
         """P28: the same token is not presented again before the ladder's shortest wait."""

@@ -7,7 +7,9 @@ else is free: what the far side does, when, and whether at all.
 
 import math
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from holdfast.engine import Command, Event, Stamp
 from holdfast.statecharts import (
@@ -90,14 +92,15 @@ class Memory:
 class World:
     """Gateway, disk, clock and process. ``life`` is how long the tokens live that the gateway gives now."""
 
-    def __init__(self) -> None:
+    def __init__(self, gateway: Gateway | None = None) -> None:
         self.now = 1000.0
         self.skew = 0.0  # by how much the own wall clock is wrong
         self.life = 86_400.0
-        self.gateway = Gateway()
+        self.gateway = Gateway() if gateway is None else gateway
         self.disk = Disk()
         self.mirror = Mirror()
         self.memory = Memory()
+        self._ports = self._plug()
 
     @property
     def true_time(self) -> float:
@@ -119,34 +122,26 @@ class World:
     # -- commands ------------------------------------------------------------------------------------------------
 
     def execute(self, command: Command) -> None:
-        """Carry out one command. What it gives at once waits in the inbox."""
-        match command:
-            case LoadCredentials():
-                self.tell(self._load())
-            case ClearCredentials(generation=generation):
-                self.tell(self._clear(generation))
-            case ForgetTokens():
-                self._forget()
-            case UseCredential(generation=generation):
-                self._use(generation)
-            case PostRefresh():
-                self._post(command)
-            case StoreRotation(refresh=refresh, generation=generation):
-                self.tell(self._store(refresh, generation))
-            case WriteMirror(generation=generation):
-                self.tell(self._mirror(self._pair(generation)))
-            case BlankMirror():
-                self.tell(self._mirror(None))
-            case OpenSocket(socket=socket):
-                self.sockets[socket] = Socket(socket)
-            case Authenticate():
-                self._authenticate(command)
-            case CloseSocket(socket=socket, deadline_s=deadline_s):
-                self._close(socket, self.now + deadline_s)
-            case SendPing(socket=socket):
-                self._ping(socket)
-            case _:
-                pass  # told to people, or to the history
+        """Carry out one command. What it gives at once waits in the inbox. What people are told is not listened to."""
+        port = self._ports.get(type(command))
+        if port is not None:
+            port(command)
+
+    def _plug(self) -> dict[type[Command], Callable[[Any], None]]:
+        return {
+            LoadCredentials: lambda command: self.tell(self._load()),
+            ClearCredentials: lambda command: self.tell(self._clear(command.generation)),
+            ForgetTokens: lambda command: self._forget(),
+            UseCredential: lambda command: self._use(command.generation),
+            PostRefresh: self._post,
+            StoreRotation: lambda command: self.tell(self._store(command.refresh, command.generation)),
+            WriteMirror: lambda command: self.tell(self._mirror(self._pair(command.generation))),
+            BlankMirror: lambda command: self.tell(self._mirror(None)),
+            OpenSocket: lambda command: self.sockets.update({command.socket: Socket(command.socket)}),
+            Authenticate: self._authenticate,
+            CloseSocket: self._close,
+            SendPing: lambda command: self._ping(command.socket),
+        }
 
     def tell(self, event: Event) -> None:
         """Put an event where the chart will find it."""
@@ -269,12 +264,12 @@ class World:
         if socket is not None and pair is not None:
             socket.state, socket.access, socket.generation = "presented", pair.access, command.generation
 
-    def _close(self, number: int, close_by: float) -> None:
-        socket = self.sockets.get(number)
+    def _close(self, command: CloseSocket) -> None:
+        socket = self.sockets.get(command.socket)
         if socket is None:
-            self.tell(SocketClosed(number, 1006, "already closed"))
+            self.tell(SocketClosed(command.socket, 1006, "already closed"))
         else:
-            socket.state, socket.close_by = "closing", close_by
+            socket.state, socket.close_by = "closing", self.now + command.deadline_s
 
     def _ping(self, number: int) -> None:
         if number in self.sockets:
@@ -342,7 +337,9 @@ class World:
             self.pong(number)
 
     def expire(self) -> None:
-        """What has a deadline ends there: a POST is given up, a socket that should be closed is dropped."""
+        """What has a deadline ends there: a POST is given up, a socket is dropped, a disk heals."""
+        for each in (self.disk, self.mirror):
+            each.broken = each.broken and self.now < each.fails_until
         for post in list(self.posts.values()):
             if post.deadline <= self.now:
                 del self.posts[post.refresh]

@@ -1,0 +1,96 @@
+"""Anything an account chart may be told, at any time: for fuzzing it, or a chart like it."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from hypothesis import strategies as st
+
+from holdfast.engine import Armed, Event, Snapshot, TimerFired
+from holdfast.statecharts import EXACT, SEED, Credential, Policy, account_chart
+
+WALLS = st.floats(0, 4e9)
+GENERATIONS = st.integers(0, 4)
+IDS = st.integers(0, 4)
+
+_REASONS = st.sampled_from(("", "Auth service unavailable", "authentication failed", "token expired", "busy"))
+_CODES = st.sampled_from(("", "1", "400", "10003"))
+
+
+def credentials() -> st.SearchStrategy[Credential]:
+    """Any credential, sensible or not: expired before it was issued, ageless, without end."""
+    maybe = st.none() | WALLS
+    return st.builds(
+        Credential,
+        generation=GENERATIONS,
+        issued_at=maybe,
+        expires_at=maybe,
+        obtained_at=maybe,
+        refreshable=st.booleans(),
+    )
+
+
+def policies() -> st.SearchStrategy[Policy]:
+    """Policies that somebody could run: both classifiers, any causes that reconnect, scaled up and down."""
+    causes = st.sampled_from(((), ("proactive",), ("proactive", "rest-401", "user")))
+    base = st.builds(Policy, classifier=st.sampled_from((SEED, EXACT)), refresh_causes_reconnecting=causes)
+    return st.builds(Policy.scaled, base, st.sampled_from((1.0, 0.001, 20.0)))
+
+
+_FIELDS: dict[str, st.SearchStrategy[Any]] = {
+    "generation": GENERATIONS,
+    "credential": st.none() | credentials(),
+    "interrupted": st.booleans(),
+    "changed": st.booleans(),
+    "refresh": IDS,
+    "socket": IDS,
+    "code": _CODES,
+    "reason": _REASONS,
+    "cause": st.sampled_from(("proactive", "rest-401", "hello-fail", "user")),
+    "error": st.just("an error"),
+    "nonce": st.just("nonce"),
+    "device_id": st.sampled_from(("", "device")),
+}
+_CLOSE_CODES = st.sampled_from((1000, 1005, 1006, 4001))
+
+
+def _fields(kind: type[Event]) -> dict[str, st.SearchStrategy[Any]]:
+    fields = {name: _FIELDS[name] for name in kind.__struct_fields__}
+    for field in msgspec.structs.fields(kind):
+        if field.name == "code" and field.type is int:
+            fields["code"] = _CLOSE_CODES
+        if field.name == "credential" and field.type is Credential:
+            fields["credential"] = credentials()
+    return fields
+
+
+@functools.cache
+def _told() -> st.SearchStrategy[Event]:
+    return st.sampled_from(account_chart.events).flatmap(lambda kind: st.builds(kind, **_fields(kind)))
+
+
+def account_events() -> st.SearchStrategy[Callable[[Snapshot], Event]]:
+    """Any event of the account chart, as a function of the snapshot it meets: an armed timer fires only if there is
+    one, and half of the outcomes are those of the current attempt.
+    """
+    return st.one_of(_told().map(_said), _told().map(_meant), st.integers(0, 7).map(_fired))
+
+
+def _said(event: Event) -> Callable[[Snapshot], Event]:
+    return lambda snapshot: event
+
+
+def _meant(event: Event) -> Callable[[Snapshot], Event]:
+    field = event.correlates
+    if field is None:
+        return _said(event)
+    return lambda snapshot: msgspec.structs.replace(event, **{field: getattr(snapshot.context, field)})
+
+
+def _fired(place: int) -> Callable[[Snapshot], Event]:
+    def fire(snapshot: Snapshot) -> Event:
+        timers = snapshot.timers or (Armed("retry", 0, 0.0),)
+        return TimerFired(timers[place % len(timers)].timer, timers[place % len(timers)].serial)
+
+    return fire

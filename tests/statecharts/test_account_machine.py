@@ -1,0 +1,72 @@
+"""The account chart in a world that misbehaves: every property after every step, and rest once the faults stop."""
+
+from collections.abc import Callable
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from holdfast.engine import Event, Snapshot, Stamp, dump, restore, start, step
+from holdfast.statecharts import EXACT, STRICT, Account, Policy, account_chart
+from holdfast.testing import AccountMachine, account_events, policies
+
+PROPERTIES = pytest.mark.rule(
+    *("P01", "P06", "P07", "P08", "P09", "P10", "P11", "P12", "P13", "P14", "P15", "P16", "P17", "P18", "P19", "P20"),
+    *("P21", "P22", "P25", "P26", "P27", "P28", "P30", "P32", "P33", "P34", "P36", "P37", "P56", "P60", "V01", "V02"),
+)
+
+
+class StrictMachine(AccountMachine):
+    pass
+
+
+class ExactMachine(AccountMachine):
+    """Only one reason blames the token, and every rotation moves the session."""
+
+    policy = msgspec.structs.replace(
+        STRICT, classifier=EXACT, refresh_causes_reconnecting=("proactive", "rest-401", "user")
+    )
+    rejection = "authentication failed"
+
+
+class StrictAtLength(AccountMachine):
+    pass
+
+
+class ExactAtLength(ExactMachine):
+    pass
+
+
+StrictMachine.TestCase.settings = settings(max_examples=400, stateful_step_count=50)
+ExactMachine.TestCase.settings = settings(max_examples=120, stateful_step_count=50)
+StrictAtLength.TestCase.settings = settings(max_examples=3000, stateful_step_count=80)
+ExactAtLength.TestCase.settings = settings(max_examples=1000, stateful_step_count=80)
+
+TestStrict = PROPERTIES(StrictMachine.TestCase)
+TestExact = PROPERTIES(ExactMachine.TestCase)
+TestStrictAtLength = pytest.mark.slow(PROPERTIES(StrictAtLength.TestCase))
+TestExactAtLength = pytest.mark.slow(PROPERTIES(ExactAtLength.TestCase))
+
+
+GAPS = st.sampled_from((0.0, 0.3, 31.0, 3600.0, 1e8))
+MOMENTS = st.tuples(GAPS, st.floats(0, 4e9), st.floats(0, 1, exclude_max=True))
+
+
+@pytest.mark.rule("P15", "P34", "P36")
+@given(policy=policies(), told=st.lists(st.tuples(account_events(), MOMENTS), max_size=40))
+@settings(max_examples=150)
+def test_any_event_in_any_state(
+    policy: Policy, told: list[tuple[Callable[[Snapshot], Event], tuple[float, float, float]]]
+) -> None:
+    """Nothing raises, every step ends, the same step gives the same, and every snapshot goes to JSON and back."""
+    now = 0.0
+    snapshot, _ = start(account_chart, Account(policy=policy), Stamp(now, 0.0))
+    for event_for, (gap, wall, chance) in told:
+        now += gap
+        event, stamp = event_for(snapshot), Stamp(now, wall, chance)
+        after, commands = step(account_chart, snapshot, event, stamp)
+        assert step(account_chart, snapshot, event, stamp) == (after, commands)
+        assert restore(account_chart, dump(after, stamp), stamp) == after
+        assert all(armed.due >= 0 for armed in after.timers)
+        snapshot = after
