@@ -101,7 +101,7 @@ class Rig:
         self.told: list[object] = []
         self.changes: list[tuple[tuple[str, ...], tuple[str, ...]]] = []
         kinds: tuple[type[Command], ...] = (Hail, Say, Sing)
-        self.ports = {kind: ports.get(kind.__name__, self.told.append) for kind in kinds}
+        self.ports: dict[type[Command], Port] = {kind: ports.get(kind.__name__, self.told.append) for kind in kinds}
         self.driver = Driver(CHART, Context(), self.clock, self.ports, self._watch)
 
     def _watch(self, before: Snapshot, after: Snapshot, stamp: Stamp) -> None:

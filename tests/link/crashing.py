@@ -87,11 +87,11 @@ async def start_again(url: str, path: str, pipe: int) -> None:
         async with connect(url, dialect=ClawChat(), store=SqliteStore(path), policy=POLICY) as link:
             async for status in link.statuses():
                 if status.state in (AccountState.CONNECTED, AccountState.LOGGED_OUT):
-                    break
-            code = (
-                None if status.state is AccountState.LOGGED_OUT else (await link.rest.get("/v1/users/me")).status_code
-            )
-            os.write(pipe, json.dumps({"state": status.state, "error": status.last_error, "rest": code}).encode())
+                    found: dict[str, Any] = {"state": status.state, "error": status.last_error}
+                    if status.connected:
+                        found["rest"] = (await link.rest.get("/v1/users/me")).status_code
+                    os.write(pipe, json.dumps(found).encode())
+                    return
 
 
 def forked(main: Coroutine[Any, Any, None]) -> int:

@@ -112,6 +112,7 @@ async def _restart(clock: VirtualClock, store: Path, service: Path, *, lost: boo
         assert gateway.counters.refresh_posts <= 1
 
 
+@pytest.mark.slow
 @pytest.mark.rule("P06", "P14")
 @pytest.mark.skipif(sys.platform == "win32", reason="needs fork and SIGKILL")
 async def test_killed_for_real_at_each_await(nothing_left: None, tmp_path: Path) -> None:

@@ -215,8 +215,9 @@ async def test_cancelled_again_while_it_stops_it_stops_all_the_same(
 @pytest.mark.rule("P47")
 async def test_a_cancel_scope_around_it_ends_it(gateway: Gateway, store: FaultyStore, clock: VirtualClock) -> None:
     pair(gateway, store, clock)
+    link = link_to(gateway, store, clock)
     with anyio.CancelScope() as scope:
-        async with link_to(gateway, store, clock) as link:
+        async with link:
             await ready(link)
             scope.cancel()
             await anyio.sleep_forever()

@@ -1,6 +1,7 @@
 """A link's tokens: one exchange at a time, whoever asks for it and whatever happens meanwhile."""
 
 import asyncio
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
 
@@ -161,7 +162,7 @@ async def test_a_body_that_can_be_read_once_is_not_sent_twice(
 ) -> None:
     pair(gateway, store, clock)
 
-    async def body() -> Any:
+    async def body() -> AsyncGenerator[bytes, None]:
         yield b"once"
 
     async with link_to(gateway, store, clock) as link:
@@ -235,14 +236,15 @@ async def test_a_stop_during_the_post_lets_the_pair_be_stored(
     if when == "startup":
         clock.advance(23 * 3_600)
     async with link_to(gateway, store, clock) as link:
+        asked: list[asyncio.Task[RefreshOutcome]] = []
         if when == "live":
             await ready(link)
-            asked = asyncio.create_task(link.refresh())
+            asked.append(asyncio.create_task(link.refresh()))
         await held(gateway, "refresh")
         stopping = asyncio.create_task(link.stop())
         await until(lambda: _matches(link, "refresh/finishing"))
-        if when == "live":
-            assert (await soon(_of(asked))).reason == "stopped"
+        for task in asked:
+            assert (await soon(_of(task))).reason == "stopped"
         gateway.release()
         await soon(_of(stopping))
     assert store.read(DEFAULT_ACCOUNT).generation == 2
@@ -288,7 +290,11 @@ async def test_a_token_that_is_dead_for_good_logs_out_and_tells_the_user(
     gateway.revoke(issued.user_id)
     clock.advance(23 * 3_600)
     told: list[tuple[str, str]] = []
-    async with link_to(gateway, store, clock, notify=lambda level, text: told.append((level, text))) as link:
+
+    def hook(level: str, text: str) -> None:
+        told.append((level, text))
+
+    async with link_to(gateway, store, clock, notify=hook) as link:
         status = await state_of(link, AccountState.LOGGED_OUT)
         assert (status.connected, status.configured, status.running) == (False, False, False)
         assert status.last_error == EXPIRED

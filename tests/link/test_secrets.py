@@ -5,9 +5,9 @@ import json
 import logging
 import traceback
 from collections import deque
-from collections.abc import AsyncGenerator, Generator, Iterator
+from collections.abc import AsyncGenerator, Generator, Iterable, Iterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import pytest
@@ -95,9 +95,9 @@ def reachable(root: object) -> Iterator[object]:
             continue
         seen_ids.add(id(thing))
         if isinstance(thing, dict):
-            waiting.extend(thing.values())
+            waiting.extend(cast(Iterable[Any], thing.values()))
         elif isinstance(thing, list | tuple | set | frozenset | deque):
-            waiting.extend(thing)
+            waiting.extend(cast(Iterable[Any], thing))
         elif type(thing).__module__.split(".")[0] in ("holdfast", "httpx", "httpcore", "websockets"):
             if type(thing).__module__.startswith("holdfast.engine.tables"):
                 continue  # the compiled chart, which is the same for everybody
