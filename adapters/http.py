@@ -54,8 +54,8 @@ class HttpPool(httpx.AsyncBaseTransport):
             own = asyncio.current_task()
             assert own is not None
             self._adopt(own)
-            return await self._route(request).handle_async_request(request)
-        task = self.spawn(self._route(request).handle_async_request(request))
+            return await self._ask(request)
+        task = self.spawn(self._ask(request))
         try:
             response = await _outcome(task)
         except asyncio.CancelledError:
@@ -66,6 +66,12 @@ class HttpPool(httpx.AsyncBaseTransport):
         return httpx.Response(
             response.status_code, headers=response.headers, stream=body, extensions=response.extensions
         )
+
+    async def _ask(self, request: httpx.Request) -> httpx.Response:
+        response = await self._route(request).handle_async_request(request)
+        # httpx logs the peer's wording of the status, which could quote a token (P60): its own table words it as well.
+        response.extensions.pop("reason_phrase", None)
+        return response
 
     async def aclose(self) -> None:
         """Abandon what is under way and close all connections."""

@@ -53,6 +53,7 @@ class Keeper:
         self._log = log
         self._version: object = None
         self._told = -1  # the newest generation the chart knows of
+        self._trouble = ""  # what the last look failed of, logged once
         self.stored = Stored()
 
     def load(self, command: LoadCredentials) -> Event:
@@ -73,9 +74,11 @@ class Keeper:
                 return None
             self._take(self._store.read(self._account))
         except StoreError as error:
-            self._log.warning("%s", error)  # the next look, or the chart's next command, meets it again
+            if str(error) != self._trouble:
+                self._log.warning("%s", error)  # the next look, or the chart's next command, meets it again
+            self._trouble = str(error)
             return None
-        self._version = version
+        self._version, self._trouble = version, ""
         return None if self._told == told else CredentialsChanged(self._told, self._credential())
 
     def _take(self, stored: Stored) -> None:
@@ -103,7 +106,8 @@ class Keeper:
             generation = self._store.clear(self._account, command.generation)
         except StoreError as error:
             return ClearFailed(str(error))
-        self._told = command.generation if generation is None else generation
+        superseded = command.generation or 0  # the next look tells what has come since
+        self._told = superseded if generation is None else generation
         return CredentialsCleared(self._told)
 
     def write_mirror(self, command: WriteMirror) -> Event:

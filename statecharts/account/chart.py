@@ -72,7 +72,7 @@ CREDENTIAL_ROWS = (
     Row(trigger=ev.CredentialsChanged, source=("credentials/configured", "credentials/refused"),
         dest="credentials/logged_out/cleared", conditions=(g.is_news,), effects=(do.log_out_elsewhere,),
         rules="P11 V06"),
-    Row(trigger=ev.LogoutRequested, source=("credentials/configured", "credentials/refused"),
+    Row(trigger=ev.LogoutRequested, source=(*_UNREAD, "credentials/configured", "credentials/refused"),
         dest="credentials/logged_out", effects=(do.log_out_asked,), rules="S0-44 V06 P11"),
     Row(trigger=ev.RefreshDenied, source="credentials/configured", dest="credentials/logged_out",
         effects=(do.log_out_expired,), rules="S0-11 S0-44 S0-45 S0-46 S0-47 V16"),

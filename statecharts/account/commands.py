@@ -12,11 +12,12 @@ class LoadCredentials(Command, frozen=True):
 
 
 class ClearCredentials(Command, frozen=True):
-    """Blank the tokens if the store is still at ``generation``, keep the identity, bump the generation, and forget
-    the tokens in memory. Answered by CredentialsCleared or ClearFailed.
+    """Blank the tokens, keep the identity, bump the generation, and forget the tokens in memory. With a
+    ``generation`` only if the store is still there; without one, whatever it holds. Answered by CredentialsCleared
+    or ClearFailed.
     """
 
-    generation: int
+    generation: int | None
 
 
 class ForgetTokens(Command, frozen=True):

@@ -45,6 +45,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     pending: Credential | None = None  # rotated by the server, not yet in the store
     schedule: Schedule | None = None
     generation: int = 0  # the newest that was seen, blank ones included: older news are no news
+    fence: int | None = None  # what a logout blanks: this generation, or whatever there is
     interrupted: bool = False  # a former process died between a refresh POST and its answer
 
     # refresh

@@ -92,7 +92,7 @@ def _forgotten(a: Account, error: str) -> Account:
 # raised is handled in turn, the message last.
 @effect(Record, ClearCredentials, ev.LoggedOut, ev.MirrorStale, ev.PairingRequired)
 def log_out_expired(a: Account, e: Event, at: Stamp) -> Out:
-    return _forgotten(a, ERROR_EXPIRED), (
+    return _forgotten(a, ERROR_EXPIRED).but(fence=a.generation), (
         Record("logout", "logged_out", None, ERROR_EXPIRED, a.refusal),
         ClearCredentials(a.generation),
         ev.LoggedOut(),
@@ -108,9 +108,9 @@ def ask_to_pair(a: Account, e: Event, at: Stamp) -> Out:
 
 @effect(Record, ClearCredentials, ev.LoggedOut, ev.MirrorStale)
 def log_out_asked(a: Account, e: Event, at: Stamp) -> Out:
-    return _forgotten(a, "logged out"), (
+    return _forgotten(a, "logged out").but(fence=None), (
         Record("logout", "logged_out", None, "logged out by the user"),
-        ClearCredentials(a.generation),
+        ClearCredentials(None),
         ev.LoggedOut(),
         ev.MirrorStale(),
     )
@@ -128,14 +128,14 @@ def log_out_elsewhere(a: Account, e: ev.CredentialsChanged | ev.CredentialsRead,
 
 @effect(ClearCredentials)
 def clear(a: Account, e: Event, at: Stamp) -> Out:
-    return a, (ClearCredentials(a.generation),)
+    return a, (ClearCredentials(a.fence),)
 
 
 @effect(ClearCredentials)
 def clear_late(a: Account, e: ev.RefreshSucceeded, at: Stamp) -> Out:
     """The pair came to rest in the store while the logout was on its way there."""
     generation = max(a.generation, e.credential.generation)
-    return a.but(generation=generation), (ClearCredentials(generation),)
+    return a.but(generation=generation, fence=generation), (ClearCredentials(generation),)
 
 
 @effect()

@@ -24,6 +24,7 @@ from holdfast.statecharts import (
     RotationUnstored,
     SettleRefresh,
     SocketClosed,
+    StoreFailed,
     StoreRotation,
     UseCredential,
 )
@@ -155,12 +156,23 @@ def test_a_logout_ends_the_connection_wherever_it_is(at: str) -> None:
     if at == "backing off":
         bench.drop()
     commands = bench.log_out()
-    assert ClearCredentials(1) in commands
+    assert ClearCredentials(None) in commands
     assert bench.count(Notify) == 0
     assert any(isinstance(one, CloseSocket) for one in commands) == (at in ("dialing", "online"))
     bench.send(SocketClosed(1, 1000))
     assert bench.is_in("connection/offline", "credentials/logged_out")
     assert "retry" not in bench.timers
+
+
+@pytest.mark.rule("P11")
+def test_a_logout_blanks_also_a_store_that_could_not_be_read() -> None:
+    bench = Bench()
+    bench.send(StoreFailed("locked"))
+    assert ClearCredentials(None) in bench.log_out()
+    bench.send(ClearFailed("locked"))
+    assert bench.fire("clear_retry") == (ClearCredentials(None),)
+    bench.send(CredentialsCleared(2))
+    assert bench.is_in("connection/offline", "credentials/logged_out/cleared")
 
 
 @pytest.mark.rule("V06", "P11")

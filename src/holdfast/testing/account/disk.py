@@ -61,10 +61,10 @@ class Disk:
         self.ours.append(self.write(pair._replace(refresh=pair.refresh or self.pair.refresh), obtained_at))
         return True
 
-    def clear(self, generation: int) -> bool:
-        """Blank the tokens of a generation."""
+    def clear(self, generation: int | None) -> bool:
+        """Blank the tokens of a generation, or whatever there is."""
         self._work()
-        if generation != self.generation:
+        if generation not in (None, self.generation):
             return False
         self.ours.append(self.write(None, None))
         return True

@@ -175,13 +175,13 @@ class World:
     def _forget(self) -> None:
         self.memory.generation, self.memory.pair, self.memory.held = None, None, None
 
-    def _clear(self, generation: int) -> Event:
+    def _clear(self, generation: int | None) -> Event:
         self._forget()
         try:
             cleared = self.disk.clear(generation)
         except DiskFull as error:
             return ClearFailed(str(error))
-        self.memory.told = self.disk.generation if cleared else generation
+        self.memory.told = self.disk.generation if cleared else generation or 0
         return CredentialsCleared(self.memory.told)
 
     def _use(self, generation: int) -> None:
