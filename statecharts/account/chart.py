@@ -89,6 +89,8 @@ CREDENTIAL_ROWS = (
     # stored before the logout, told after it
     Row(trigger=ev.RefreshSucceeded, source="credentials/logged_out", dest="credentials/logged_out/clearing",
         effects=(do.clear_late,), rules="V06 P11"),
+    Row(trigger=ev.StopRequested, source="credentials/logged_out/uncleared", dest="credentials/stopped",
+        effects=(do.clear,), rules="P11"),
     Row(trigger=ev.StopRequested, source=(*_UNREAD, "credentials/configured", *_UNPAIRED), dest="credentials/stopped",
         rules="S0-56 S1-37 V07"),
 )
@@ -236,6 +238,11 @@ REFRESH_ROWS = (
         effects=(do.settle("skipped", "stopped"),), rules="V02"),
     Row(trigger=ev.StopRequested, source="refresh/working/doubting", dest="refresh/stopped",
         effects=(do.settle("skipped", "stopped"),)),
+    # a logout came before the stop, and its blanking before this pair
+    Row(trigger=ev.RefreshSucceeded, source="refresh/finishing/answering", dest="refresh/stopped",
+        conditions=(g.is_forgotten,), effects=(do.clear_late,), rules="V06 P11"),
+    Row(trigger=ev.RotationHeld, source="refresh/finishing/answering", dest="refresh/stopped",
+        conditions=(g.is_forgotten,), rules="V06 P11"),
     Row(trigger=ev.RefreshSucceeded, source="refresh/finishing/answering", dest="refresh/stopped",
         effects=(do.take_last,), rules="S0-13 S1-23 P19"),
     Row(trigger=ev.RotationHeld, source="refresh/finishing/answering", dest="refresh/finishing/unstored",

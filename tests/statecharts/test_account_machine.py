@@ -49,6 +49,33 @@ TestStrictAtLength = pytest.mark.slow(PROPERTIES(StrictAtLength.TestCase))
 TestExactAtLength = pytest.mark.slow(PROPERTIES(ExactAtLength.TestCase))
 
 
+@pytest.mark.rule("V06", "P11")
+@pytest.mark.parametrize("later", [(False, False), (True, False)], ids=["stored", "held"])
+def test_a_logout_that_the_disk_refused_holds_against_a_late_pair_and_a_stop(later: tuple[bool, bool]) -> None:
+    """Found by the machine: the pair that came after both was stored, and the next start was logged in again."""
+    machine = StrictMachine()
+    machine.begin(paired=True, life=7200.0, refreshable=True, readable=True, known=True)
+    machine.user_asks_for_a_refresh(cause="rest-401", older=None)
+    machine.somebody_ends_it_amid_a_refresh(broken=(True, False), later=later, logout=True, span=1.0, stop=True)
+    machine.teardown()
+    assert machine.snapshot.done
+    disk = machine.world.disk
+    assert disk.pair is None or disk.generation == 1  # what was there stays, if the disk never worked again
+
+
+@pytest.mark.rule("S0-29", "P28")
+def test_a_token_that_was_good_and_cannot_be_refreshed_is_not_dialled_for_ever() -> None:
+    """Found by the machine: it was refused every half a minute, and nobody was told to pair again."""
+    machine = StrictMachine()
+    machine.begin(paired=True, life=90.0, refreshable=False, readable=True, known=True)
+    machine.world_goes_on(span=61.0, chance=0.5, well=True)
+    assert machine.snapshot.matches("connection/online/live")
+    machine.machine_sleeps(nap=3600.0, fires=True)
+    machine.socket_closes(code=1006, newest=True)
+    machine.teardown()
+    assert machine.snapshot.matches("credentials/refused")
+
+
 GAPS = st.sampled_from((0.0, 0.3, 31.0, 3600.0, 1e8))
 MOMENTS = st.tuples(GAPS, st.floats(0, 4e9), st.floats(0, 1, exclude_max=True))
 

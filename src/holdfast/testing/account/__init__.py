@@ -1,8 +1,9 @@
 """The account chart's state machine for Hypothesis: a world that misbehaves, and what must hold all the same."""
 
 from .gateway import Gateway, Greeting, Refreshing
+from .ledger import Ledger, Taken
 from .machine import AccountMachine
-from .properties import Ledger, Properties, Taken
+from .properties import Properties
 from .strategies import account_events, credentials, policies
 from .world import World
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from hypothesis import note
+from hypothesis import currently_in_test_context, note
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
@@ -10,50 +10,28 @@ from holdfast.engine import Chart, Command, Event, Snapshot, TimerFired, dump, r
 from holdfast.statecharts import (
     STRICT,
     Account,
-    FrameReceived,
-    FrameRejected,
-    HelloAccepted,
-    HelloRefused,
+    CredentialsChanged,
     LogoutRequested,
     Policy,
     ReadingPaused,
     ReadingResumed,
     RefreshRequested,
-    ReplayFinished,
     StopRequested,
     account_chart,
 )
 
 from .disk import secrets
+from .draws import CHANCES, CODES, DAY, DISKS, HOUR, LIVES, MOSTLY, NAPS, SAYINGS, SPANS, STEPS_OF_THE_CLOCK
 from .gateway import Gateway, Greeting, Refreshing
-from .properties import Ledger, Properties, Taken
+from .ledger import Ledger, Taken
+from .properties import Properties
 from .world import Memory, World
 
-MINUTE, HOUR, DAY = 60.0, 3600.0, 86_400.0
 LATENCY_S = 0.05
 """How long anything on the far side takes while the account is left to itself."""
 PATIENCE_S = HOUR
 """Once nothing fails any more, an account has this long to come to rest. Most of it is the refresh's own ladder."""
 STEPS_MAX = 5000
-
-# Weighted by repetition, the usual first: Hypothesis shrinks towards it.
-LIVES = st.sampled_from((2 * HOUR, DAY, 31 * MINUTE, 2 * HOUR, DAY, 90.0, 1.0, 0.0, 3650 * DAY))
-MOSTLY = st.sampled_from((True, True, True, False))
-DISKS = st.sampled_from(((False, False), (False, False), (True, False), (False, True), (True, True)))
-CHANCES = st.sampled_from((0.0, 0.5, 0.999))
-CODES = st.sampled_from((1000, 1001, 1005, 1006, 4001, 4003))
-SPANS = st.sampled_from((0.1, 1.0, 7.0, 30.0, 61.0, 400.0))
-NAPS = st.sampled_from((20.0, 10 * MINUTE, HOUR, DAY, 40 * DAY))
-STEPS_OF_THE_CLOCK = st.sampled_from((-DAY, -HOUR, 40.0, HOUR, DAY))
-
-SAYINGS: dict[str, Callable[[int], Event]] = {
-    "a frame": FrameReceived,
-    "the end of the replay": ReplayFinished,
-    "welcome": HelloAccepted,
-    "rubbish": lambda socket: FrameRejected(socket, "not JSON"),
-    "token expired": lambda socket: HelloRefused(socket, "token expired"),
-    "try again later": lambda socket: HelloRefused(socket, "try again later"),
-}
 
 
 def while_running(self: "AccountMachine") -> bool:
@@ -119,11 +97,11 @@ class AccountMachine(RuleBasedStateMachine):
         assert again == before, "a snapshot goes to JSON and back without loss"
         assert step(self.chart, again, event, stamp) == (after, commands), "a step is pure"
         self.snapshot = after
-        note(f"{self.world.now:.2f} {event} -> {' '.join(after.states)}")
+        self._tell(f"{self.world.now:.2f} {event} -> {' '.join(after.states)}")
         try:
             self._execute(commands)
         except Crash:
-            note("crash")
+            self._tell("crash")
             self._boot()
             return
         self.former = [*self.former[-20:], event]
@@ -131,6 +109,12 @@ class AccountMachine(RuleBasedStateMachine):
         self.properties.see(Taken(before, event, stamp, after, commands, genuine))
         self.sound = True
         self._drain()
+
+    def _tell(self, line: str) -> None:
+        if (
+            currently_in_test_context()
+        ):  # else it is a script: the steps that Hypothesis printed, as a test of their own
+            note(line)
 
     def _execute(self, commands: tuple[Command, ...]) -> None:
         for command in commands:
@@ -248,8 +232,7 @@ class AccountMachine(RuleBasedStateMachine):
     @rule(does=st.sampled_from(Refreshing), life=LIVES, stored=MOSTLY, span=SPANS)
     def refresh_is_answered(self, does: Refreshing, life: float, stored: bool, span: float) -> None:
         self.world.life = life
-        if not stored:
-            self._break((True, False), span)
+        self._break((not stored, self.world.mirror.broken), span)
         self.world.answer(min(self.world.posts), does)
         self._drain()
 
@@ -344,10 +327,26 @@ class AccountMachine(RuleBasedStateMachine):
             if how == "logout elsewhere":
                 self.somebody_looks()
 
+    @precondition(lambda self: self.world.posts)
+    @rule(logout=st.booleans(), stop=MOSTLY, broken=DISKS, later=DISKS, span=SPANS)
+    def somebody_ends_it_amid_a_refresh(
+        self, logout: bool, stop: bool, broken: tuple[bool, bool], later: tuple[bool, bool], span: float
+    ) -> None:
+        """What could happen step by step, but seldom does: logout and stop, and then the answer."""
+        self._break(broken, span)
+        if logout:
+            self._feed(LogoutRequested())
+        if stop:
+            self._feed(StopRequested())
+        self._break(later, span)
+        if self.world.posts:
+            self.world.answer(min(self.world.posts), Refreshing.ROTATES)
+            self._drain()
+
     # -- late and double news ------------------------------------------------------------------------------------
 
     def _known(self) -> list[Event]:
-        return [event for event in self.former if event.correlates]
+        return [event for event in self.former if event.correlates or isinstance(event, CredentialsChanged)]
 
     @precondition(lambda self: self._known())
     @rule(place=st.integers(0, 20))

@@ -2,47 +2,32 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import TypeVar
 
 import msgspec
 
-from holdfast.engine import ArmTimer, CancelTimer, Command, Event, Snapshot, Stamp, TimerFired, Unhandled
+from holdfast.engine import ArmTimer, CancelTimer, TimerFired, Unhandled
 from holdfast.statecharts import (
-    Account,
     ClearCredentials,
-    CredentialsRead,
+    CredentialsChanged,
     HelloAccepted,
-    HelloRefused,
     LogoutRequested,
     OpenSocket,
     Policy,
     PostRefresh,
-    Record,
-    RefreshFailed,
-    RefreshRequested,
     RefreshSucceeded,
-    RefreshSuperseded,
-    RotationHeld,
     RotationStored,
     SettleRefresh,
-    SocketClosed,
     StopRequested,
     StoreRotation,
     UseCredential,
-    Verdict,
-    classify,
     project,
 )
 
 from .gateway import MARK
+from .ledger import ANSWERS, Ledger, Taken
 from .world import World
 
-_C = TypeVar("_C", bound=Command)
-
-_WAIT = "connection/backing_off"
 _EXCHANGING = ("refresh/working/requesting", "refresh/draining", "refresh/finishing/answering")
-_ANSWERS = (RefreshSucceeded, RefreshFailed, RefreshSuperseded, RotationHeld)
 _REFRESH_TIMERS = ("refresh_look", "refresh_retry", "store_retry")
 _BEATS = tuple(f"heartbeat/{name}" for name in ("resting", "pinging", "verifying", "blind"))
 _AFTER_STOP = (ArmTimer, CancelTimer, ClearCredentials, SettleRefresh, StoreRotation, Unhandled, UseCredential)
@@ -70,59 +55,8 @@ _ANSWERED_AT_ONCE = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Taken:
-    """One step of the chart. ``genuine``: the event is no late or second copy."""
-
-    before: Snapshot
-    event: Event
-    stamp: Stamp
-    after: Snapshot
-    commands: tuple[Command, ...]
-    genuine: bool = True
-
-    def given(self, kind: type[_C]) -> list[_C]:
-        """The commands of one kind."""
-        return [command for command in self.commands if isinstance(command, kind)]
-
-    def fired(self, timer: str) -> bool:
-        """True if the event is the firing of this timer, and not a late one."""
-        event = self.event
-        if not isinstance(event, TimerFired) or event.timer != timer:
-            return False
-        return any(armed.serial == event.serial for armed in self.before.timers)
-
-    @property
-    def account(self) -> Account:
-        """The context after the step."""
-        account: Account = self.after.context
-        return account
-
-
-@dataclass
-class Ledger:
-    """What one process has seen so far. A new process has a new one."""
-
-    depth: int = 0
-    granted: bool = False  # one dial: a wait of the ladder is over, or there is a token that was not tried yet
-    stopped: bool = False
-    interrupted: bool = False
-    session: int | None = None
-    online_since: float = math.inf
-    asking: bool = False
-    timers: dict[int, str] = field(default_factory=dict[int, str])
-    posted: dict[int, float] = field(default_factory=dict[int, float])  # when each generation was posted last
-    answered: set[int] = field(default_factory=set[int])  # generations whose successor we hold or held
-    blamed: set[int] = field(default_factory=set[int])  # generations that a permanent code was received for
-    condemned: set[int] = field(default_factory=set[int])  # those for which it was believed
-    refused: dict[int, float] = field(default_factory=dict[int, float])  # when the gateway refused a generation
-    renewals: list[float] = field(default_factory=list[float])  # POSTs after a refused hello
-    rotated: tuple[float, float] | None = None  # when the pair in use was refreshed, and how long it lives
-    skews: int = 0
-
-
 class Properties:
-    """Checks each step, and remembers what later ones need."""
+    """Checks each step. What later ones need is in the ledger."""
 
     def __init__(self, world: World, policy: Policy) -> None:
         self.world = world
@@ -138,95 +72,10 @@ class Properties:
         Raises:
             AssertionError: a property does not hold.
         """
-        self._note_time(step)
+        self.ledger.note_first(step, self.world)
         for check in self.checks:
             check(step)
-        self._note(step)
-
-    # -- bookkeeping ---------------------------------------------------------------------------------------------
-
-    def _note_time(self, step: Taken) -> None:
-        ledger = self.ledger
-        if isinstance(step.event, TimerFired):
-            ledger.timers.pop(step.event.serial, None)
-        for command in step.commands:
-            if isinstance(command, ArmTimer):
-                ledger.timers[command.serial] = command.timer
-            elif isinstance(command, CancelTimer):
-                ledger.timers.pop(command.serial)
-        if isinstance(step.event, StopRequested):
-            ledger.stopped = True
-        if step.fired("retry"):
-            ledger.granted = True  # the ladder's wait is over; a refresh may have to come first
-        if step.given(UseCredential):
-            ledger.granted = True
-            credential = step.account.credential
-            begun = isinstance(step.event, CredentialsRead) and step.event.interrupted
-            ledger.interrupted = begun and credential is not None and credential.refreshable
-        self._note_session(step)
-
-    def _note_session(self, step: Taken) -> None:
-        ledger, event = self.ledger, step.event
-        entered = step.after.matches("connection/online") and not step.before.matches("connection/online")
-        if isinstance(event, HelloAccepted) and entered:
-            ledger.session, ledger.online_since = event.socket, step.stamp.now
-        ours = ledger.session in self.world.sockets and self.world.sockets[ledger.session].state == "welcomed"
-        gone = isinstance(event, SocketClosed) and event.socket == ledger.session
-        if ledger.session is not None and (gone or (not ours and self._was_closed(step))):
-            ledger.session = None
-
-    def _was_closed(self, step: Taken) -> bool:
-        socket = self.world.sockets.get(self.ledger.session or 0)
-        return socket is not None and socket.state == "closing"
-
-    def _note(self, step: Taken) -> None:
-        self._note_refresh(step)
-        self._note_connection(step)
-
-    def _note_refresh(self, step: Taken) -> None:
-        ledger, event, now = self.ledger, step.event, step.stamp.now
-        for post in step.given(PostRefresh):
-            ledger.posted[post.generation] = now
-            if post.cause == "hello-fail":
-                ledger.renewals.append(now)
-        attempted = step.before.context.attempted
-        current = isinstance(event, _ANSWERS) and event.refresh == step.before.context.refresh
-        if current and isinstance(event, (RefreshSucceeded, RotationHeld)):
-            ledger.answered.add(attempted)
-        if current:
-            ledger.interrupted = False
-        if isinstance(event, RefreshFailed) and current and event.code in self.policy.permanent_codes:
-            ledger.blamed.add(attempted)
-        if any(row.kind == "refresh" and row.state == "permanent" for row in step.given(Record)):
-            ledger.condemned.add(attempted)
-        if step.given(UseCredential):
-            ledger.rotated = None
-            if isinstance(event, (RefreshSucceeded, RotationStored)):
-                life = (event.credential.expires_at or math.inf) - (event.credential.issued_at or 0.0)
-                ledger.rotated = (now, life)
-        self._note_waiters(step)
-
-    def _note_waiters(self, step: Taken) -> None:
-        asked = isinstance(step.event, RefreshRequested)
-        self.ledger.asking = (self.ledger.asking or asked) and not step.given(SettleRefresh)
-
-    def _note_connection(self, step: Taken) -> None:
-        ledger, event, now = self.ledger, step.event, step.stamp.now
-        account: Account = step.before.context
-        if isinstance(event, HelloRefused) and event.socket == account.socket and self._blames_token(event):
-            ledger.refused[-1 if account.presented is None else account.presented] = now
-        if step.given(OpenSocket) or step.after.matches(_WAIT):
-            ledger.granted = False
-        if step.before.matches(_WAIT) and not step.after.matches(_WAIT):
-            ledger.depth += 1
-        if step.fired("stable"):
-            ledger.depth = 0
-            ledger.renewals.clear()
-        if any(isinstance(command, UseCredential) for command in step.commands) and step.account.rotations == 0:
-            ledger.renewals.clear()
-
-    def _blames_token(self, event: HelloRefused) -> bool:
-        return classify(self.policy.classifier, event.reason) is Verdict.TOKEN_REJECTED
+        self.ledger.note_last(step, self.policy)
 
     # -- refresh -------------------------------------------------------------------------------------------------
 
@@ -253,7 +102,7 @@ class Properties:
 
     def p09_the_answer_is_never_dropped(self, step: Taken) -> None:
         """P09: whoever waits or stops waiting, the current exchange's answer is taken note of."""
-        if isinstance(step.event, _ANSWERS) and step.genuine and step.event.refresh == step.before.context.refresh:
+        if isinstance(step.event, ANSWERS) and step.genuine and step.event.refresh == step.before.context.refresh:
             assert step.before.matches("refresh/stopped") or not step.given(Unhandled)
 
     def p10_no_deadline_cancels_an_exchange(self, step: Taken) -> None:
@@ -270,6 +119,8 @@ class Properties:
             assert disk.pair is None or disk.generation not in disk.ours
             if step.after.matches("mirror/clean"):
                 assert self.world.mirror.pair is None
+        if step.after.done and self.ledger.forgotten is not None and disk.generation in disk.ours:
+            assert disk.pair is None or disk.generation <= self.ledger.forgotten
 
     def p12_no_logout_without_a_permanent_code(self, step: Taken) -> None:
         """P12: only the user, the store or an explicit permanent code logs an account out."""
@@ -326,11 +177,12 @@ class Properties:
 
     def p19_after_a_stop_only_persistence(self, step: Taken) -> None:
         """P19: after a stop nothing is done but to store, to close and to answer who waits."""
-        if self.ledger.stopped and not isinstance(step.event, StopRequested):
+        if self.ledger.stopped_at is None:
+            return
+        if not isinstance(step.event, StopRequested):
             assert all(isinstance(command, _AFTER_STOP) for command in step.commands)
-        if self.ledger.stopped:
-            assert not step.given(OpenSocket)
-            assert not step.given(PostRefresh)
+        assert not step.given(OpenSocket)
+        assert not step.given(PostRefresh)
 
     def p20_one_renewal_per_token_error(self, step: Taken) -> None:
         """P20: renewals after refused hellos are capped, and an unchanged token counts as a failure."""
@@ -389,12 +241,23 @@ class Properties:
         if step.after.done:
             assert all(socket.state == "closing" for socket in self.world.sockets.values())
 
+    def p33_a_stop_waits_for_the_pair_under_way(self, step: Taken) -> None:
+        """V06, S0-13, P09: within the stop's deadline, a pair on its way is awaited, and stored."""
+        since = self.ledger.stopped_at
+        if step.after.done and since is not None and step.stamp.now - since < self.policy.stop_s:
+            held, disk = self.world.memory.held, self.world.disk
+            unwanted = step.account.credential is None or disk.pair is None
+            assert not self.world.posts
+            assert held is None or unwanted or held[0] != disk.generation + 1
+
     def p34_late_news_change_nothing(self, step: Taken) -> None:
         """P34: the outcome of a superseded connect, refresh or timer changes nothing."""
         correlates = type(step.event).correlates
         stale = correlates and getattr(step.event, correlates) != getattr(step.before.context, correlates)
         if isinstance(step.event, TimerFired):
             stale = step.event.serial not in {armed.serial for armed in step.before.timers}
+        if isinstance(step.event, CredentialsChanged):
+            stale = step.event.generation <= step.before.context.generation
         if stale:
             assert step.after == step.before
             assert all(isinstance(command, Unhandled) for command in step.commands)
@@ -411,8 +274,6 @@ class Properties:
             dead += [] if any(after.matches(path) for path in helped) else ["connection/held"]
         if after.matches("connection/offline"):
             dead += ["connection/offline"] if after.matches("credentials/configured") else []
-        if after.matches("connection/online"):
-            dead += [] if any(after.matches(path) for path in _BEATS) else ["connection/online"]
         assert not dead
 
     def p37_status_tells_the_truth(self, step: Taken) -> None:
@@ -422,6 +283,11 @@ class Properties:
         retries = [armed.due for armed in step.after.timers if armed.timer in ("retry", "load_retry")]
         assert (status.retry_at is not None) == bool(retries)
         assert not status.configured or step.account.credential is not None
+
+    def p42_the_heart_beats_while_online(self, step: Taken) -> None:
+        """P42: while online, and only then, silence is noticed."""
+        beats = any(step.after.matches(path) for path in _BEATS)
+        assert beats == step.after.matches("connection/online")
 
     def p56_every_caller_is_answered(self, step: Taken) -> None:
         """P56: who asked for a refresh waits only while one is being worked at."""
@@ -438,4 +304,4 @@ class Properties:
         assert not (step.after.done and step.after.timers)
 
     def _answers(self, step: Taken) -> bool:
-        return isinstance(step.event, _ANSWERS) and step.event.refresh == step.before.context.refresh
+        return isinstance(step.event, ANSWERS) and step.event.refresh == step.before.context.refresh

@@ -223,12 +223,10 @@ class World:
         if pair is None:
             self.tell(self._settle(post, code))
             return
-        wall = self.true_time + self.skew
-        former = self._pair(post.generation)
         whole = pair._replace(refresh=pair.refresh or post.token)
-        self.memory.held = (post.generation + 1, whole, wall)
+        former = self._pair(post.generation)
         changed = former is None or former.access != whole.access
-        self.tell(self._commit(post.refresh, post.generation, changed))
+        self.tell(self._commit(post.refresh, post.generation, whole, self.true_time + self.skew, changed))
 
     def _settle(self, post: Post, code: str) -> Event:
         error = f"code {code}" if code else "no answer"
@@ -239,19 +237,23 @@ class World:
             error = f"{error}; {full}"
         return RefreshFailed(post.refresh, code, error)
 
-    def _commit(self, refresh: int, generation: int, changed: bool) -> Event:
+    def _commit(self, refresh: int, generation: int, pair: Tokens, obtained_at: float, changed: bool) -> Event:
+        credential = credential_of(generation + 1, pair, obtained_at)
+        held = (generation + 1, pair, obtained_at)
+        try:
+            if not self.disk.rotate(generation, pair, obtained_at):
+                return RefreshSuperseded(refresh)
+        except DiskFull as error:
+            self.memory.held = held
+            return RotationHeld(refresh, credential, str(error))
+        self.memory.held = held
+        return RefreshSucceeded(refresh, credential, changed)
+
+    def _store(self, refresh: int, generation: int) -> Event:
         held = self.memory.held
         if held is None or held[0] != generation + 1:
             return RefreshSuperseded(refresh)
-        credential = credential_of(generation + 1, held[1], held[2])
-        try:
-            stored = self.disk.rotate(generation, held[1], held[2])
-        except DiskFull as error:
-            return RotationHeld(refresh, credential, str(error))
-        return RefreshSucceeded(refresh, credential, changed) if stored else RefreshSuperseded(refresh)
-
-    def _store(self, refresh: int, generation: int) -> Event:
-        outcome = self._commit(refresh, generation, True)
+        outcome = self._commit(refresh, generation, held[1], held[2], True)
         if isinstance(outcome, RefreshSucceeded):
             return RotationStored(refresh, outcome.credential)
         return RotationUnstored(refresh, outcome.error) if isinstance(outcome, RotationHeld) else outcome

@@ -1,0 +1,28 @@
+"""What the machine's rules draw. Weighted by repetition, the usual first: Hypothesis shrinks towards it."""
+
+from collections.abc import Callable
+
+from hypothesis import strategies as st
+
+from holdfast.engine import Event
+from holdfast.statecharts import FrameReceived, FrameRejected, HelloAccepted, HelloRefused, ReplayFinished
+
+MINUTE, HOUR, DAY = 60.0, 3600.0, 86_400.0
+
+LIVES = st.sampled_from((2 * HOUR, DAY, 31 * MINUTE, 2 * HOUR, DAY, 90.0, 1.0, 0.0, 3650 * DAY))
+MOSTLY = st.sampled_from((True, True, True, False))
+DISKS = st.sampled_from(((False, False), (False, False), (True, False), (False, True), (True, True)))
+CHANCES = st.sampled_from((0.0, 0.5, 0.999))
+CODES = st.sampled_from((1000, 1001, 1005, 1006, 4001, 4003))
+SPANS = st.sampled_from((0.1, 1.0, 7.0, 30.0, 61.0, 400.0))
+NAPS = st.sampled_from((20.0, 10 * MINUTE, HOUR, DAY, 40 * DAY))
+STEPS_OF_THE_CLOCK = st.sampled_from((-DAY, -HOUR, 40.0, HOUR, DAY))
+
+SAYINGS: dict[str, Callable[[int], Event]] = {
+    "a frame": FrameReceived,
+    "the end of the replay": ReplayFinished,
+    "welcome": HelloAccepted,
+    "rubbish": lambda socket: FrameRejected(socket, "not JSON"),
+    "token expired": lambda socket: HelloRefused(socket, "token expired"),
+    "try again later": lambda socket: HelloRefused(socket, "try again later"),
+}
