@@ -1,7 +1,10 @@
 """``holdfast demo``: the whole of it once, and what it says when something is not as expected."""
 
 import json
+import os
+import signal
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -53,3 +56,24 @@ def test_what_is_not_as_expected_is_told_and_ends_it(
     assert said in result.stdout
     assert "the scene               played                  not played" in result.stdout
     assert "0 of 2 scenes went as expected" in result.stdout
+
+
+def test_ctrl_c_ends_it_and_leaves_nothing(tmp_path: Path) -> None:
+    with Program("demo", env=environment() | {"TMPDIR": str(tmp_path)}) as program:
+        while "activate" not in (program.line() or "activate"):
+            pass
+        program.signal(signal.SIGINT)
+        assert program.exit_code() == 130
+        assert program.stderr == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_reader_that_goes_away_ends_it(tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    with Program("demo", env=environment() | {"TMPDIR": str(tmp_path)}, stdout=writing) as program:
+        os.close(writing)
+        os.read(reading, 10)
+        os.close(reading)
+        assert program.exit_code() == 1
+        assert program.stderr == ""
+    assert list(tmp_path.iterdir()) == []

@@ -363,3 +363,11 @@ def test_the_seed_is_for_an_empty_store_only(gateway: Sandbox, tmp_path: Path) -
         talk.state("connected")
         talk.ask("rest", id="r1", method="GET", path="/v1/users/me")
         assert talk.result("r1")["body"]["data"]["user_id"] != other["user_id"]
+
+
+def test_an_output_that_is_full_is_a_failure(gateway: Sandbox, tmp_path: Path) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("no /dev/full here")
+    with Path("/dev/full").open("wb") as full, Talk(gateway, tmp_path, stdout=full.fileno()) as talk:
+        assert talk.exit_code() == 1
+        assert talk.stderr == "holdfast: stdout: No space left on device\n"

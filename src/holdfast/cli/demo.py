@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -10,12 +11,11 @@ from typing import Annotated, Final
 import anyio
 import msgspec
 import typer
-from rich.console import Console
 
 from .. import STRICT, HoldfastError, Policy
 from ..sandbox import serve
 from .scenes import SCENES, Scene
-from .show import Check, SceneReport, Show
+from .show import Check, SceneReport, Screen, Show
 from .stage import Stage
 
 TIME_SCALE: Final = 0.05
@@ -34,10 +34,10 @@ def demo(
     are scaled down. What is expected is compared with what the gateway saw, and with the files on the disk. The exit
     code is 0 only if all of it came true, else 1.
     """
-    console = Console(stderr=json, quiet=json and not Console(stderr=True).is_terminal, highlight=False)
+    screen = Screen(stderr=json, quiet=json and not sys.stderr.isatty(), highlight=False)
     logging.getLogger("holdfast").addHandler(logging.NullHandler())  # The story tells it, at the right place.
     began = time.monotonic()
-    show = Show(console)
+    show = Show(screen)
     scenes = asyncio.run(_play(show))
     seconds = time.monotonic() - began
     show.summary(scenes, seconds)
@@ -60,6 +60,7 @@ async def _play(show: Show) -> list[SceneReport]:
     reports: list[SceneReport] = []
     with tempfile.TemporaryDirectory(prefix="holdfast-demo-") as folder:
         async with serve() as gateway, anyio.create_task_group() as tasks:
+            show.screen.on_gone = tasks.cancel_scope.cancel
             show.say(f"a gateway at {gateway.base_url}")
             show.say(f"state in {folder}")
             stage = Stage(gateway, Path(folder), _policy(), show, tasks)

@@ -101,9 +101,9 @@ def _read_some(descriptor: int) -> bytes:
 
 
 class LineWriter:
-    """Writes lines to a file descriptor, in order. Make it in the event loop. ``on_broken``: the reader is gone."""
+    """Writes lines to a file descriptor, in order. Make it in the event loop. ``on_broken``: nothing can be written."""
 
-    def __init__(self, descriptor: int, on_broken: Callable[[], None]) -> None:
+    def __init__(self, descriptor: int, on_broken: Callable[[OSError], None]) -> None:
         self._descriptor = descriptor
         self._on_broken = on_broken
         self._loop = asyncio.get_running_loop()
@@ -153,8 +153,8 @@ class LineWriter:
             data = b"\n".join((*lines, b""))
             try:
                 _write_all(self._descriptor, data)
-            except OSError:
-                self._tell(self._break)
+            except OSError as error:
+                self._tell(partial(self._break, error))
                 return
             self._tell(partial(self._wrote, len(data)))
 
@@ -167,11 +167,11 @@ class LineWriter:
         if self._waiting_bytes <= WAITING_BYTES_HIGH:
             self._room.set()
 
-    def _break(self) -> None:
+    def _break(self, error: OSError) -> None:
         self._broken = True
         self._room.set()
         self._finished.set()
-        self._on_broken()
+        self._on_broken(error)
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

@@ -1,9 +1,11 @@
 """``holdfast run``: one account's link, for people or for a program at the other end of a pipe."""
 
 import asyncio
+import errno
 import logging
 import sys
 from datetime import datetime
+from functools import partial
 from typing import Annotated
 
 import anyio
@@ -15,7 +17,7 @@ from .. import ConfigError, Identity, Link, Message, Status
 from . import settings as given
 from .jsonl import converse, told
 from .lines import LineReader, LineWriter
-from .show import status_text
+from .show import Screen, status_text
 from .stopping import Stop, stop_on_signals
 
 
@@ -67,7 +69,7 @@ async def _talk(settings: given.LinkSettings) -> int:
     # Likewise None if it is closed: then another file may have got its number.
     lines = LineReader(None if sys.stdin is None else sys.stdin.fileno())  # pyright: ignore[reportUnnecessaryComparison]
     with stop_on_signals() as stop:
-        out = LineWriter(sys.stdout.fileno(), stop.ask)
+        out = LineWriter(sys.stdout.fileno(), partial(_on_broken, stop))
         try:
             async with given.linked(
                 settings, lambda level, text: out.put(told("notice", level=level, text=text))
@@ -78,9 +80,17 @@ async def _talk(settings: given.LinkSettings) -> int:
     return stop.code
 
 
+def _on_broken(stop: Stop, error: OSError) -> None:
+    """Whoever reads our lines may go. A full disk is another matter."""
+    if error.errno != errno.EPIPE:
+        typer.echo(f"holdfast: stdout: {error.strerror}", err=True)
+    stop.ask(0 if error.errno == errno.EPIPE else 1)
+
+
 async def _show(settings: given.LinkSettings) -> int:
-    console = Console(highlight=False)
+    console = Screen(highlight=False)
     with stop_on_signals() as stop:
+        console.on_gone = stop.ask
         async with given.linked(settings, None) as link, anyio.create_task_group() as tellers:
             console.print(f"{settings.ws_url}, state in {settings.store.path.parent}. Ctrl-C ends it.", style="dim")
             tellers.start_soon(_show_statuses, link, console, stop)

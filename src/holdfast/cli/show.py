@@ -1,6 +1,9 @@
 """How the demo looks: lines as things happen, and a table at the end. Plain where there is no terminal."""
 
+import os
+import sys
 import time
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -44,6 +47,19 @@ class SceneReport(msgspec.Struct, frozen=True, kw_only=True):
         return bool(self.checks) and all(check.ok for check in self.checks)
 
 
+class Screen(Console):
+    """A console whose reader may go away: then ``on_gone`` is called, and whatever is printed later goes nowhere."""
+
+    on_gone: Callable[[], None] = staticmethod(lambda: None)
+
+    def on_broken_pipe(self) -> None:
+        """See the base class, which would end the process here, in the middle of whatever it is doing."""
+        self.quiet = True
+        # What is buffered still would fail when the interpreter ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        self.on_gone()
+
+
 def status_text(status: Status, *more: str) -> Text:
     """The state, and whatever there is to say about it."""
     text = Text.assemble((f"{status.state:<{STATE_CHARS}}", STYLES.get(status.state, "")))
@@ -53,15 +69,15 @@ def status_text(status: Status, *more: str) -> Text:
 class Show:
     """The demo's screen."""
 
-    def __init__(self, console: Console) -> None:
-        self._console = console
+    def __init__(self, screen: Screen) -> None:
+        self.screen = screen
         self._began = time.monotonic()
         self._state: AccountState | None = None
 
     def scene(self, number: int, title: str) -> None:
         """A scene begins."""
-        self._console.print()
-        self._console.print(Text(f"{number}. {title}", style="bold"))
+        self.screen.print()
+        self.screen.print(Text(f"{number}. {title}", style="bold"))
 
     def say(self, text: str) -> None:
         """Something happens."""
@@ -77,22 +93,22 @@ class Show:
     def check(self, check: Check) -> None:
         """Something was compared."""
         seen = check.seen if check.ok else f"expected {check.expected}, seen {check.seen}"
-        self._console.print(Text.assemble("         ", _word(check.ok), f" {check.what}: {seen}"))
+        self.screen.print(Text.assemble("         ", _word(check.ok), f" {check.what}: {seen}"))
 
     def _line(self, text: Text) -> None:
         seconds = time.monotonic() - self._began
-        self._console.print(Text.assemble((f"{seconds:6.2f}   ", "dim"), text))
+        self.screen.print(Text.assemble((f"{seconds:6.2f}   ", "dim"), text))
 
     def summary(self, scenes: list[SceneReport], seconds: float) -> None:
         """The tables at the end: what was expected, and what was seen."""
-        self._console.print()
-        self._console.print(_table([], head=True))
+        self.screen.print()
+        self.screen.print(_table([], head=True))
         for number, scene in enumerate(scenes, 1):
-            self._console.print(Text(f"{number}. {scene.title}", style="bold"))
-            self._console.print(_table(scene.checks))
-        self._console.print()
+            self.screen.print(Text(f"{number}. {scene.title}", style="bold"))
+            self.screen.print(_table(scene.checks))
+        self.screen.print()
         good = sum(scene.ok for scene in scenes)
-        self._console.print(f"{good} of {len(scenes)} scenes went as expected, in {seconds:.0f} s.")
+        self.screen.print(f"{good} of {len(scenes)} scenes went as expected, in {seconds:.0f} s.")
 
 
 def _table(checks: list[Check], *, head: bool = False) -> Table:
