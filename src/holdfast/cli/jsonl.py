@@ -21,7 +21,6 @@ from .. import (
     PairingFailed,
     SendRefused,
     Signal,
-    Stopped,
 )
 from ..adapters import SeenSignals
 from .lines import LINE_BYTES_MAX, LineWriter
@@ -148,7 +147,7 @@ class Conversation:
         await self._all_done.wait()
 
     async def _carry_out(self, scope: anyio.CancelScope, name: str, op: Op) -> None:
-        failure: Fields | None = failure_of(Stopped())  # until it turns out otherwise
+        failure: Fields | None = _failure("the process ends", "Stopped")  # until it turns out otherwise
         fields: Fields = {}
         try:
             with scope:

@@ -83,7 +83,7 @@ pairing code  {code}   (works once)
 
 In another terminal:
 
-  export HOLDFAST_WS_URL={gateway.ws_url} HOLDFAST_BASE_URL={gateway.base_url}
+  export HOLDFAST_WS_URL={gateway.ws_url}
   export HOLDFAST_STATE_DIR=/tmp/holdfast-try
   holdfast activate {code}
   holdfast run
@@ -93,6 +93,6 @@ And make it misbehave, or look at it:
   curl {gateway.base_url}/_sandbox/state
   curl -d '{{}}' {gateway.base_url}/_sandbox/pairing-code
   curl -d '{{}}' {gateway.base_url}/_sandbox/drop
-  curl -d '{{"point":"hello","kind":"refuse","reason":"authentication failed"}}' {gateway.base_url}/_sandbox/fault
+  curl -d '{{"point":"hello","kind":"refuse"}}' {gateway.base_url}/_sandbox/fault
 
 Ctrl-C ends it."""
