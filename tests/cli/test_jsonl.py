@@ -371,3 +371,15 @@ def test_an_output_that_is_full_is_a_failure(gateway: Sandbox, tmp_path: Path) -
     with Path("/dev/full").open("wb") as full, Talk(gateway, tmp_path, stdout=full.fileno()) as talk:
         assert talk.exit_code() == 1
         assert talk.stderr == "holdfast: stdout: No space left on device\n"
+
+
+def test_what_is_asked_while_it_ends_is_answered_too(paired: tuple[Talk, Line], gateway: Sandbox) -> None:
+    talk, account = paired
+    gateway.post("fault", point="send", kind="never", times=None)
+    talk.ask("send", id="s1", chat_id=account["conversation_id"], text="hello")
+    talk.ask("stop", id="z")
+    talk.result("z")
+    talk.ask("status", id="q1")
+    talk.ask("rest", id="r1", method="GET", path="/v1/users/me")
+    assert [talk.until(lambda line: line["type"] == "result")["kind"] for _ in range(3)] == ["Stopped"] * 3
+    assert talk.rest()[-1]["state"] == "stopped"

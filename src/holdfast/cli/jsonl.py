@@ -64,6 +64,7 @@ class Conversation:
         self._tasks = tasks
         self._settings = settings
         self._reading = anyio.CancelScope()
+        self._ending = False
         self._under_way: set[anyio.CancelScope] = set()
         self._all_done = asyncio.Event()
         self._all_done.set()
@@ -120,6 +121,9 @@ class Conversation:
         except Malformed as error:
             self._tell_malformed(error)
             return
+        if self._ending:
+            self._conclude(name, op.id, _ENDING)
+            return
         if len(self._under_way) >= OPS_MAX:
             problem = f"{OPS_MAX} operations are under way; wait for results"
             self._conclude(name, op.id, _failure(problem, "TooMany"))
@@ -138,16 +142,17 @@ class Conversation:
             self.tell("error", error=error.problem)
 
     async def finish(self, grace_s: float) -> None:
-        """Take no more operations, wait for those under way, and tell those that take longer that it is over."""
-        self._reading.cancel()
+        """Wait for the operations under way, and tell those that take longer, and new ones, that it is over."""
+        self._ending = True
         with anyio.move_on_after(grace_s):
             await self._all_done.wait()
         for scope in tuple(self._under_way):
             scope.cancel()
         await self._all_done.wait()
+        self._reading.cancel()
 
     async def _carry_out(self, scope: anyio.CancelScope, name: str, op: Op) -> None:
-        failure: Fields | None = _failure("the process ends", "Stopped")  # until it turns out otherwise
+        failure: Fields | None = _ENDING  # until it turns out otherwise
         fields: Fields = {}
         try:
             with scope:
@@ -163,14 +168,14 @@ class Conversation:
     async def _outcome(self, op: Op) -> Fields:
         try:
             return await self._doing[type(op)](op)
+        except Failed:
+            raise
         except HoldfastError as error:
             raise Failed(failure_of(error)) from None
         except TimeoutError:
             raise Failed(_failure("no answer in time", "TimedOut")) from None
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise Failed(_failure(f"no answer: {type(error).__name__} {error}".rstrip(), "NoAnswer")) from None
-        except Failed:
-            raise
         except Exception as error:
             log.exception("an operation failed in a way that it should not")
             raise Failed(_failure(f"internal error: {type(error).__name__}", "InternalError")) from None
@@ -240,6 +245,9 @@ def told(type_: str, **fields: Any) -> bytes:
 
 def _failure(error: str, kind: str, **fields: Any) -> Fields:
     return {"error": error, "kind": kind, **fields}
+
+
+_ENDING: Final = _failure("the process ends", "Stopped")
 
 
 def failure_of(error: HoldfastError) -> Fields:
