@@ -30,8 +30,10 @@ from .adapters import (
     NotSupported,
     RefreshOutcome,
     Runner,
+    SeenSignals,
     Sent,
     Settings,
+    Signal,
     Stopped,
     SystemClock,
     Transport,
@@ -121,6 +123,7 @@ class Link:
         self._statuses = Statuses()
         self._inbox = Inbox(self._pause, self._resume)
         self._sends = Sends()
+        self._signals = SeenSignals()
         self._resources = AsyncExitStack()
         self._runner: Runner | None = None
         self._task: asyncio.Task[None] | None = None
@@ -346,9 +349,12 @@ class Link:
         self._statuses.put(status)
 
     def on_inbound(self, inbound: Inbound) -> None:
-        """See :class:`Listener`."""
-        if not (isinstance(inbound, Ack | Nack) and self._sends.settle(inbound)):
-            self._inbox.put(inbound)
+        """See :class:`Listener`. A signal is told once, also if it comes live and in a replay (S0-57)."""
+        if isinstance(inbound, Ack | Nack) and self._sends.settle(inbound):
+            return
+        if isinstance(inbound, Signal) and inbound.event_id and not self._signals.is_new(inbound.event_id):
+            return
+        self._inbox.put(inbound)
 
     def on_bad_frame(self, error: str) -> None:
         """See :class:`Listener`."""

@@ -167,6 +167,25 @@ async def test_everything_after_the_hello_is_delivered_in_order(
             break
 
 
+@pytest.mark.rule("S0-57")
+async def test_a_signal_that_comes_again_is_told_once(
+    gateway: Gateway, store: FaultyStore, clock: VirtualClock
+) -> None:
+    issued = pair(gateway, store, clock)
+    async with link_to(gateway, store, clock) as link:
+        await ready(link)
+        for event_id in ("evt_1", "evt_1", "evt_2"):
+            gateway.push_signal(issued.user_id, "chat.updated", "cnv_1", event_id=event_id)
+        told: list[str] = []
+        async with asyncio.timeout(30):
+            async for frame in link.inbound():
+                if isinstance(frame, Signal):
+                    told.append(frame.event_id)
+                if "evt_2" in told:
+                    break
+        assert told == ["evt_1", "evt_2"]
+
+
 async def test_frames_that_make_no_sense_are_survived_and_counted(
     gateway: Gateway, store: FaultyStore, clock: VirtualClock
 ) -> None:

@@ -20,9 +20,7 @@ from .. import (
     Message,
     PairingFailed,
     SendRefused,
-    Signal,
 )
-from ..adapters import SeenSignals
 from .lines import LINE_BYTES_MAX, LineWriter
 from .ops import Activate, AskStatus, Malformed, Op, Rest, Send, StopNow, read_op
 from .settings import LinkSettings
@@ -68,7 +66,6 @@ class Conversation:
         self._under_way: set[anyio.CancelScope] = set()
         self._all_done = asyncio.Event()
         self._all_done.set()
-        self._seen = SeenSignals()
         self._doing: dict[type[Op], Callable[[Any], Awaitable[Fields]]] = {
             Send: self._send,
             Rest: self._rest,
@@ -98,8 +95,7 @@ class Conversation:
     async def tell_inbound(self) -> None:
         """A line for each thing that the gateway sends. A reader that is slow slows the socket."""
         async for frame in self._link.inbound():
-            if not (isinstance(frame, Signal) and frame.event_id and not self._seen.is_new(frame.event_id)):
-                self._out.put(described(frame))
+            self._out.put(described(frame))
             await self._out.room()
 
     # -- what comes in ---------------------------------------------------------------------------------------
