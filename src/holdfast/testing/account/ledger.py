@@ -157,7 +157,8 @@ class Ledger:
     def _note_connection(self, step: Taken, policy: Policy) -> None:
         event, now = step.event, step.stamp.now
         account: Account = step.before.context
-        if isinstance(event, HelloRefused) and event.socket == account.socket and _blames_token(policy, event):
+        heard = step.before.matches("connection/dialing") or step.before.matches("connection/online")
+        if heard and isinstance(event, HelloRefused) and event.socket == account.socket and _rejects(policy, event):
             self.refused[-1 if account.presented is None else account.presented] = now
         if step.given(OpenSocket) or step.after.matches(WAIT):
             self.granted = False
@@ -179,5 +180,5 @@ def _rotation(step: Taken) -> tuple[float, float] | None:
     return stamp.now - (stamp.wall - event.credential.obtained_at), life
 
 
-def _blames_token(policy: Policy, event: HelloRefused) -> bool:
+def _rejects(policy: Policy, event: HelloRefused) -> bool:
     return classify(policy.classifier, event.reason) is Verdict.TOKEN_REJECTED

@@ -9,11 +9,14 @@ from holdfast.engine import ArmTimer, CancelTimer, TimerFired, Unhandled
 from holdfast.statecharts import (
     ClearCredentials,
     CredentialsChanged,
+    CredentialsRead,
     HelloAccepted,
+    HelloRefused,
     LogoutRequested,
     OpenSocket,
     Policy,
     PostRefresh,
+    Record,
     RefreshSucceeded,
     RotationStored,
     SettleRefresh,
@@ -32,7 +35,7 @@ _REFRESH_TIMERS = ("refresh_look", "refresh_retry", "store_retry")
 _BEATS = tuple(f"heartbeat/{name}" for name in ("resting", "pinging", "verifying", "blind"))
 _AFTER_STOP = (ArmTimer, CancelTimer, ClearCredentials, SettleRefresh, StoreRotation, Unhandled, UseCredential)
 
-# What each waiting state counts on (P36): a timer, or a name that `_under_way` knows.
+# The timer that each waiting state counts on (P36).
 _COUNTS_ON = {
     "credentials/unreadable": "load_retry",
     "credentials/logged_out/uncleared": "clear_retry",
@@ -84,6 +87,12 @@ class Properties:
         assert len(self.world.posts) <= 1
         exchanging = any(step.after.matches(path) for path in _EXCHANGING)
         assert exchanging or not self.world.posts or step.after.matches("refresh/stopped")
+
+    def p05_the_store_is_read_before_a_refusal_is_believed(self, step: Taken) -> None:
+        """P05: a permanent refusal is believed only when a look into the store showed no newer pair."""
+        if any(row.kind == "refresh" and row.state == "permanent" for row in step.given(Record)):
+            assert isinstance(step.event, CredentialsRead)
+            assert step.event.generation <= step.before.context.generation
 
     def p06_after_a_crash_the_exchange_is_settled_first(self, step: Taken) -> None:
         """P06: after a crash amid a refresh, the pair proves itself at the refresh endpoint before it is dialled."""
@@ -185,7 +194,12 @@ class Properties:
         assert not step.given(PostRefresh)
 
     def p20_one_renewal_per_token_error(self, step: Taken) -> None:
-        """P20: renewals after refused hellos are capped, and an unchanged token counts as a failure."""
+        """P20, S0-55: renewals after refused hellos are capped, a refusal of an older token costs none, and an
+        unchanged token counts as a failure.
+        """
+        account = step.before.context
+        if isinstance(step.event, HelloRefused) and account.presented is not None and account.credential is not None:
+            assert account.presented == account.credential.generation or not step.given(PostRefresh)
         recent = [at for at in self.ledger.renewals if step.stamp.now - at < self.policy.rotations_window_s]
         assert len(recent) <= 2 * self.policy.rotations_max
         if isinstance(step.event, RefreshSucceeded) and not step.event.changed:
