@@ -158,7 +158,7 @@ class Ledger:
         event, now = step.event, step.stamp.now
         account: Account = step.before.context
         heard = step.before.matches("connection/dialing") or step.before.matches("connection/online")
-        if heard and isinstance(event, HelloRefused) and event.socket == account.socket and _rejects(policy, event):
+        if heard and isinstance(event, HelloRefused) and event.socket == account.socket and rejects(policy, event):
             self.refused[-1 if account.presented is None else account.presented] = now
         if step.given(OpenSocket) or step.after.matches(WAIT):
             self.granted = False
@@ -180,5 +180,6 @@ def _rotation(step: Taken) -> tuple[float, float] | None:
     return stamp.now - (stamp.wall - event.credential.obtained_at), life
 
 
-def _rejects(policy: Policy, event: HelloRefused) -> bool:
+def rejects(policy: Policy, event: HelloRefused) -> bool:
+    """The reason names the token."""
     return classify(policy.classifier, event.reason) is Verdict.TOKEN_REJECTED

@@ -7,6 +7,7 @@ import msgspec
 
 from holdfast.engine import ArmTimer, CancelTimer, TimerFired, Unhandled
 from holdfast.statecharts import (
+    Account,
     ClearCredentials,
     CredentialsChanged,
     CredentialsRead,
@@ -27,7 +28,7 @@ from holdfast.statecharts import (
 )
 
 from .gateway import MARK
-from .ledger import ANSWERS, Ledger, Taken
+from .ledger import ANSWERS, Ledger, Taken, rejects
 from .world import World
 
 _EXCHANGING = ("refresh/working/requesting", "refresh/draining", "refresh/finishing/answering")
@@ -197,9 +198,9 @@ class Properties:
         """P20, S0-55: renewals after refused hellos are capped, a refusal of an older token costs none, and an
         unchanged token counts as a failure.
         """
-        account = step.before.context
-        if isinstance(step.event, HelloRefused) and account.presented is not None and account.credential is not None:
-            assert account.presented == account.credential.generation or not step.given(PostRefresh)
+        account: Account = step.before.context
+        if isinstance(step.event, HelloRefused) and rejects(self.policy, step.event) and account.credential is not None:
+            assert account.presented in (None, account.credential.generation) or not step.given(PostRefresh)
         recent = [at for at in self.ledger.renewals if step.stamp.now - at < self.policy.rotations_window_s]
         assert len(recent) <= 2 * self.policy.rotations_max
         if isinstance(step.event, RefreshSucceeded) and not step.event.changed:
