@@ -82,7 +82,7 @@ class _Graph:
         frame = _attributes(
             labeljust="l", fontsize="13", penwidth="1.5", margin="14", fillcolor="#f6f7f9",
             style="dashed,rounded" if self._is_region(box) else "rounded,filled",
-            color=self.colours.get(box.path, "#333333"),
+            color=self._colour_of(box.path),
         )  # fmt: skip
         yield f"graph [{frame} label=<<b>{escape(box.state.name or self.chart.name)}</b>>];"
         if not box.state.parallel:
@@ -91,7 +91,7 @@ class _Graph:
             )
             yield f"{_quote(_start(box))} [{blob}];"
         if self._has_own_node(box):
-            frame = _attributes(shape="box", style="filled,dashed", fillcolor="white", color=self.colours[box.path])
+            frame = _attributes(shape="box", style="filled,dashed", fillcolor="white", color=self._colour_of(box.path))
             yield f"{_quote(_whole(box))} [{frame} label={self._contents(box)}];"
         for child in box.children:
             yield from self._box(child)
@@ -104,8 +104,6 @@ class _Graph:
 
     def _has_own_node(self, box: Box) -> bool:
         """A compound state's own rows need a place to begin, and its timers one to stand."""
-        if box.path == self.top.path:
-            return False
         return box.path in self.leaving or (self.detailed and bool(_facts(self.chart, box)))
 
     def _contents(self, box: Box) -> str:
@@ -129,7 +127,10 @@ class _Graph:
         return f"{_quote(_id(bundle))} [{frame} label=<{table}>];"
 
     def _colour(self, bundle: Bundle) -> str:
-        return self.colours[bundle.sources[0]] if len(bundle.sources) == 1 else "#222222"
+        return self._colour_of(bundle.sources[0]) if len(bundle.sources) == 1 else "#222222"
+
+    def _colour_of(self, path: str) -> str:
+        return self.colours.get(path, "#333333")
 
     def _initial_edges(self) -> Iterator[str]:
         for box in self.boxes.values():
@@ -142,7 +143,7 @@ class _Graph:
             for source in bundle.sources:
                 box = self.boxes[source]
                 begin = _quote(_whole(box) if box.children else box.path)
-                yield f"{begin} -> {chip} [{_attributes(color=self.colours[source], arrowhead='none')}];"
+                yield f"{begin} -> {chip} [{_attributes(color=self._colour_of(source), arrowhead='none')}];"
             yield f"{chip} -> {self._into(self.boxes[bundle.dest], self._colour(bundle))}"
 
     def _into(self, box: Box, colour: str) -> str:

@@ -1,4 +1,4 @@
-"""``holdfast diagrams``: the charts as pictures."""
+"""``holdfast diagrams``."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,23 +6,31 @@ from typing import Annotated
 import typer
 
 from .. import ConfigError
-from ..diagrams import CHARTS, MissingGraphviz, export, stale
 
 
 def diagrams(
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the diagrams are.")] = Path("diagrams"),
+    out: Annotated[
+        Path, typer.Option("--out", metavar="DIR", file_okay=False, help="Where a folder for each chart is written.")
+    ] = Path("diagrams"),
     check: Annotated[
-        bool, typer.Option("--check", help="Change nothing: exit with 1 if a diagram no longer shows its chart.")
+        bool, typer.Option("--check", help="Write nothing; exit code 1 if DIR does not show the charts as they are.")
     ] = False,
 ) -> None:
-    """Draw the charts, each as a whole and by its regions, as DOT, Mermaid, SVG and PNG.
+    """Draw the charts: the whole and each region, as Graphviz DOT, Mermaid, SVG and PNG.
 
-    They are generated from the tables that run, so they cannot tell anything else. Pictures need the extra `diagrams`.
+    Pictures need pygraphviz, which brings its own Graphviz: **pip install 'holdfast[diagrams]'**.
     """
-    try:
-        paths = [path for chart in CHARTS for path in (stale(chart, out) if check else export(chart, out))]
-    except MissingGraphviz as error:
-        raise ConfigError("diagrams", str(error)) from None
-    for path in paths:
-        typer.echo(f"stale: {path}" if check else path)
-    raise typer.Exit(1 if check and paths else 0)
+    from ..diagrams import CHARTS, MissingGraphviz, export, stale
+
+    if check:
+        found = [path for chart in CHARTS for path in stale(chart, out)]
+        for path in found:
+            typer.echo(f"{path} does not show the chart")
+        raise typer.Exit(1 if found else 0)
+    for chart in CHARTS:
+        try:
+            written = export(chart, out)
+        except MissingGraphviz as error:
+            raise ConfigError("diagrams", str(error)) from None
+        for path in written:
+            typer.echo(path)
