@@ -62,7 +62,9 @@ class Sockets:
         return self._open[max(self._open)] if self._open else None
 
     def open(self, command: OpenSocket) -> None:
-        """Dial in a task of its own."""
+        """Dial in a task of its own. At most one socket may still be closing then: older ones are dropped (P32)."""
+        for socket in sorted(self._open)[:-1]:
+            self._open[socket].abort()
         scope = self._opening[command.socket] = anyio.CancelScope()  # so that it can be abandoned before it began
         self._tasks.start_soon(self._dial, command.socket, scope)
 

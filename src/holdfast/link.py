@@ -359,6 +359,7 @@ class Link:
     def on_bad_frame(self, error: str) -> None:
         """See :class:`Listener`."""
         self.bad_frames += 1
+        self._running().log.warning("a frame could not be understood: %s", error)
 
     def _pause(self) -> None:
         connection = None if self._runner is None else self._runner.sockets.current

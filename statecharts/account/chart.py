@@ -116,6 +116,8 @@ REFRESH = State(
                 State(name="requesting", on_enter=(do.post_refresh,)),
                 State(name="doubting", note="refused or overtaken: is that still our pair?",
                       on_enter=(LoadCredentials(),)),
+                State(name="unsure", note="the store cannot tell: no POST before it can",
+                      timers=(Timer("doubt_retry", delays.store_retry),)),
                 State(name="unstored", note="rotated, but not on disk",
                       timers=(Timer("store_retry", delays.store_retry),)),
                 State(name="storing", on_enter=(do.store_rotation,)),
@@ -141,6 +143,7 @@ _AT_REST = (*_UNDISTURBED, "refresh/waiting")
 _WORKING = "refresh/working"
 _REQUESTING = "refresh/working/requesting"
 _HOLDING = ("refresh/working/unstored", "refresh/working/storing")
+_STUCK = (*_HOLDING, "refresh/working/unsure")  # on our own disk, so that there is no telling how long
 
 REFRESH_ROWS = (
     # new credentials: refresh first, or plan it; an exchange for older ones comes to its end first
@@ -191,6 +194,8 @@ REFRESH_ROWS = (
     Row(trigger=ev.RefreshRequested, source=_AT_REST, dest=_WORKING, effects=(do.because_asked,), rules="S0-49 S1-19"),
     Row(trigger=ev.RefreshRequested, source=_HOLDING, dest=None,
         effects=(do.settle("transient", "the store refused the new pair"),), rules="V01 V02"),
+    Row(trigger=ev.RefreshRequested, source="refresh/working/unsure", dest=None,
+        effects=(do.settle("transient", "the store cannot be read"),), rules="P05 P14"),
     Row(trigger=ev.RefreshRequested, source=_WORKING, dest=None, rules="S1-02 P01"),
     Row(trigger=ev.RefreshRequested, source="refresh", dest=None, effects=(do.settle("skipped", "stopped"),),
         rules="S1-03 V23"),
@@ -215,8 +220,9 @@ REFRESH_ROWS = (
         unless=(g.is_news,), effects=(do.believe_refusal,), rules="S1-16 V24 P05 P14"),
     Row(trigger=ev.CredentialsRead, source="refresh/working/doubting", dest="refresh/waiting", unless=(g.is_news,),
         effects=(do.count_overtaken,), rules="V06 P12"),
-    Row(trigger=ev.StoreFailed, source="refresh/working/doubting", dest="refresh/waiting", effects=(do.count_doubt,),
-        rules="P05"),
+    Row(trigger=ev.StoreFailed, source="refresh/working/doubting", dest="refresh/working/unsure",
+        effects=(do.count_doubt,), rules="P05 P14"),
+    Row(trigger=After("doubt_retry"), source="refresh/working/unsure", dest="refresh/working/doubting", rules="P05"),
     # a rotated pair that the store refused
     Row(trigger=After("store_retry"), source="refresh/working/unstored", dest="refresh/working/storing", rules="V02"),
     Row(trigger=ev.RotationUnstored, source="refresh/working/storing", dest="refresh/working/unstored",
@@ -236,7 +242,7 @@ REFRESH_ROWS = (
     Row(trigger=ev.StopRequested, source="refresh/draining", dest="refresh/finishing/answering"),
     Row(trigger=ev.StopRequested, source=_HOLDING, dest="refresh/finishing/storing",
         effects=(do.settle("skipped", "stopped"),), rules="V02"),
-    Row(trigger=ev.StopRequested, source="refresh/working/doubting", dest="refresh/stopped",
+    Row(trigger=ev.StopRequested, source=("refresh/working/doubting", "refresh/working/unsure"), dest="refresh/stopped",
         effects=(do.settle("skipped", "stopped"),)),
     # a logout came before the stop, and its blanking before this pair
     Row(trigger=ev.RefreshSucceeded, source="refresh/finishing/answering", dest="refresh/stopped",
@@ -369,7 +375,7 @@ CONNECTION_ROWS = (
     Row(trigger=None, source="connection/closed", dest="connection/held",
         conditions=(g.must_refresh_first, In("refresh/draining")), rules="S0-09"),
     Row(trigger=None, source="connection/closed", dest="connection/held",
-        conditions=(g.must_refresh_first, In(_WORKING)), unless=tuple(In(state) for state in _HOLDING), rules="S0-09"),
+        conditions=(g.must_refresh_first, In(_WORKING)), unless=tuple(In(state) for state in _STUCK), rules="S0-09"),
     Row(trigger=None, source="connection/closed", dest=_DIALING, rules="S0-24"),
     # backing off
     Row(trigger=After("retry"), source=_WAIT, dest="connection/held", conditions=(g.must_not_dial,),

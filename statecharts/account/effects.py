@@ -195,7 +195,8 @@ def take_rotation(a: Account, e: ev.RefreshSucceeded | ev.RotationStored, at: St
 @effect(UseCredential, Record, SettleRefresh, ev.RefreshEnded, ev.MirrorStale)
 def take_unchanged(a: Account, e: ev.RefreshSucceeded, at: Stamp) -> Out:
     """The refresh token rotated and the access token did not: keep the pair, count a failure (P20)."""
-    return _adopted(a, e.credential, at).but(tries=a.tries + 1), (
+    # What was planned stays planned: the access token is as old as before.
+    return _adopted(a, e.credential, at).but(tries=a.tries + 1, schedule=a.schedule), (
         UseCredential(e.credential.generation),
         Record("refresh", "unchanged", None, a.cause),
         SettleRefresh("transient", "unchanged access token"),
@@ -248,13 +249,15 @@ def count_failure(a: Account, e: ev.RefreshFailed, at: Stamp) -> Out:
 @effect(SettleRefresh, ev.RefreshEnded)
 def count_doubt(a: Account, e: ev.StoreFailed, at: Stamp) -> Out:
     """Refused for good, but the store cannot say whether by now it holds another pair."""
-    return a.but(tries=a.tries + 1, last_error=e.error), (SettleRefresh("transient", e.error), ev.RefreshEnded())
+    doubtful = a.but(store_tries=a.store_tries + 1, last_error=e.error)
+    return doubtful, (SettleRefresh("transient", e.error), ev.RefreshEnded())
 
 
 @effect(SettleRefresh, ev.RefreshEnded)
 def count_overtaken(a: Account, e: ev.CredentialsRead, at: Stamp) -> Out:
     """The store would not have this exchange, and yet holds nothing newer: no word about the token, so try again."""
-    return a.but(tries=a.tries + 1), (SettleRefresh("transient", "overtaken by another process"), ev.RefreshEnded())
+    told = a.but(tries=a.tries + 1, store_tries=0)
+    return told, (SettleRefresh("transient", "overtaken by another process"), ev.RefreshEnded())
 
 
 @effect()

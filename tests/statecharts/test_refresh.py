@@ -233,13 +233,30 @@ def test_a_refusal_is_not_believed_while_the_store_holds_another_pair() -> None:
     assert bench.account.presented == 2
 
 
-@pytest.mark.rule("P05", "P12")
-def test_a_refusal_is_not_believed_while_the_store_cannot_be_read() -> None:
+@pytest.mark.rule("P05", "P12", "P14")
+def test_a_refusal_is_not_believed_while_the_store_cannot_be_read_nor_is_the_token_posted_again() -> None:
     bench = Bench().live()
     bench.ask()
     bench.fail("10003", "revoked")
-    assert SettleRefresh("transient", "locked") in bench.send(StoreFailed("locked"))
-    assert bench.is_in("refresh/waiting", "credentials/configured")
+    for delay in (0.5, 1.0, 2.0):
+        assert SettleRefresh("transient", "locked") in bench.send(StoreFailed("locked"))
+        assert bench.is_in("refresh/working/unsure", "credentials/configured", "connection/online/live")
+        assert bench.left("doubt_retry") == delay
+        assert bench.ask() == (SettleRefresh("transient", "the store cannot be read"),)
+        assert bench.fire("doubt_retry") == (LoadCredentials(),)
+    bench.read(bench.account.credential)
+    assert bench.is_in("credentials/logged_out")
+    assert bench.count(PostRefresh) == 1
+
+
+@pytest.mark.rule("P20")
+def test_an_unchanged_access_token_is_as_old_as_before() -> None:
+    bench = Bench().live()
+    planned = bench.account.schedule
+    bench.advance(HOUR)
+    bench.ask()
+    bench.send(RefreshSucceeded(1, credential(2, wall=bench.wall), changed=False))
+    assert bench.account.schedule == planned
 
 
 @pytest.mark.rule("P12", "V06")

@@ -32,7 +32,7 @@ from .ledger import ANSWERS, Ledger, Taken, rejects
 from .world import World
 
 _EXCHANGING = ("refresh/working/requesting", "refresh/draining", "refresh/finishing/answering")
-_REFRESH_TIMERS = ("refresh_look", "refresh_retry", "store_retry")
+_REFRESH_TIMERS = ("refresh_look", "refresh_retry", "store_retry", "doubt_retry")
 _BEATS = tuple(f"heartbeat/{name}" for name in ("resting", "pinging", "verifying", "blind"))
 _AFTER_STOP = (ArmTimer, CancelTimer, ClearCredentials, SettleRefresh, StoreRotation, Unhandled, UseCredential)
 
@@ -47,6 +47,7 @@ _COUNTS_ON = {
     "refresh/finishing/unstored": "last_retry",
     "connection/dialing": "handshake_deadline",
     "connection/closing": "close_deadline",
+    "refresh/working/unsure": "doubt_retry",
     "connection/backing_off": "retry",
     "heartbeat/resting": "ping_due",
     "heartbeat/pinging": "pong_deadline",
