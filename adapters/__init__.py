@@ -51,6 +51,7 @@ from .pairing import Paired, pair
 from .rest import Bearer, rest_client
 from .runner import Listener, RefreshOutcome, Runner, Settings
 from .signals import SeenSignals
+from .sockets import Sockets
 from .sqlite_store import SqliteStore
 from .store import DEFAULT_ACCOUNT, CredentialStore, HistoryRow, Identity, Lease, Stored
 from .text import clean_text
@@ -112,6 +113,7 @@ __all__ = [
     "Settings",
     "Signal",
     "Sink",
+    "Sockets",
     "SqliteStore",
     "Stopped",
     "StoreCorrupt",
