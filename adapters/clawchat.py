@@ -15,7 +15,7 @@ from .clawchat_http import read_pairing, read_refresh
 from .dialect import Ack, Inbound, Mention, Message, Nack, Other, Outgoing, PairingAnswer, RefreshAnswer, Signal
 from .errors import SendRefused
 from .text import clean_text
-from .url import DEVICE_ID_BYTES_MAX, check_device_id
+from .url import check_device_id, usable_device_id
 
 FRAME_BYTES_MAX: Final = 1_000_000
 """Of a frame we send. The service's limit applies to its own, larger frame: this leaves the margin it advises."""
@@ -202,8 +202,8 @@ def _challenge(socket: int, header: _Header, data: str | bytes) -> _Decoded:
 
 def _hello_ok(socket: int, header: _Header, data: str | bytes) -> _Decoded:
     device_id = _HELLO.decode(header.payload).device_id
-    usable = isinstance(device_id, str) and device_id.isprintable() and len(device_id.encode()) <= DEVICE_ID_BYTES_MAX
-    return HelloAccepted(socket=socket, device_id=device_id if usable else ""), None
+    # One that could not be presented again is none.
+    return HelloAccepted(socket=socket, device_id=usable_device_id(device_id) or ""), None
 
 
 def _hello_fail(socket: int, header: _Header, data: str | bytes) -> _Decoded:

@@ -51,6 +51,7 @@ from .notifier import Hook, Notifier
 from .sockets import Sockets
 from .store import CredentialStore
 from .transport import Transport
+from .url import usable_device_id
 from .vault import Vault
 
 WATCH_S: Final = 1.0
@@ -248,11 +249,13 @@ class Runner:
 
     def refresh_device_id(self) -> str:
         """The configured id, else the pairing's, else the dialect's constant (S0-08, S1-39)."""
-        return self.settings.device_id or self.keeper.stored.device_id or self.settings.dialect.default_device_id
+        paired = usable_device_id(self.keeper.stored.device_id)
+        return self.settings.device_id or paired or self.settings.dialect.default_device_id
 
     def connect_device_id(self) -> str:
         """The configured id, else the last one the gateway resolved, else as for refreshing (S0-14)."""
-        return self.settings.device_id or self.keeper.stored.resolved_device_id or self.refresh_device_id()
+        resolved = usable_device_id(self.keeper.stored.resolved_device_id)
+        return self.settings.device_id or resolved or self.refresh_device_id()
 
     def _wall(self) -> float:
         return self.settings.clock.stamp().wall

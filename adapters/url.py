@@ -57,6 +57,14 @@ def check_device_id(device_id: str) -> str:
     return device_id
 
 
+def usable_device_id(device_id: object) -> str | None:
+    """``device_id`` if :func:`check_device_id` lets it pass: for what a peer said or an older store holds."""
+    try:
+        return check_device_id(device_id) if isinstance(device_id, str) else None
+    except ConfigError:
+        return None
+
+
 def _checked(setting: str, url: str, schemes: tuple[str, str], insecure_hosts: AbstractSet[str]) -> None:
     parts = _split(setting, url)
     plain, secure = schemes

@@ -145,7 +145,8 @@ def note_cleared(a: Account, e: ev.CredentialsCleared, at: Stamp) -> Out:
 
 @effect()
 def note_clear_error(a: Account, e: ev.ClearFailed, at: Stamp) -> Out:
-    return a.but(store_tries=a.store_tries + 1), ()
+    """The next try is fenced, so that it cannot blank what somebody paired meanwhile; unless nothing was ever read."""
+    return a.but(store_tries=a.store_tries + 1, fence=a.fence or a.generation or None), ()
 
 
 # -- refresh -------------------------------------------------------------------------------------------------

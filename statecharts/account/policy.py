@@ -70,8 +70,11 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         wrong = [name for name in _durations() if not 0 <= getattr(self, name) < float("inf")]
         wrong += [name for name in _SHARES if not 0 <= getattr(self, name) <= 1]
+        wrong += [name for name in _LOOPS if getattr(self, name) == 0]
         if wrong:
-            raise ValueError(f"policy: {', '.join(wrong)}: give finite seconds >= 0, and shares from 0 to 1")
+            raise ValueError(
+                f"policy: {', '.join(wrong)}: give finite seconds, above 0 for what repeats, and shares from 0 to 1"
+            )
         if self.handshake_s < max(self.dial_s, self.challenge_s, self.hello_s):
             raise ValueError("policy: handshake_s is shorter than one of its phases; raise it")
 
@@ -92,6 +95,11 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
 _IO_FLOOR_S = 0.5
 _IO_DEADLINES = (
     "dial_s", "challenge_s", "hello_s", "handshake_s", "refresh_post_s", "pong_s", "verify_s", "close_s", "stop_s",
+)  # fmt: skip
+# What repeats: without a pause it would spin (P15, P26).
+_LOOPS = (
+    "slice_s", "ping_s", "backoff_base_s", "backoff_cap_s", "refresh_retry_base_s", "refresh_retry_cap_s",
+    "store_retry_base_s", "store_retry_cap_s", "mirror_retry_base_s", "mirror_retry_cap_s",
 )  # fmt: skip
 _SHARES = ("lead_share", "lead_share_max", "early_share", "due_jitter_share")
 

@@ -58,6 +58,7 @@ _WORDS: tuple[tuple[str, AccountState], ...] = (
 )
 
 _REASONS: tuple[tuple[str, str], ...] = (
+    ("credentials/logged_out/uncleared", "the tokens could not be blanked in the store; it is tried again"),
     ("credentials/logged_out", "pair this account again"),
     ("credentials/unconfigured", "pair this account"),
     ("credentials/refused", "pair this account again: its token was refused and cannot be refreshed"),
@@ -71,12 +72,13 @@ _FADING = "pair this account again before its token expires: it cannot be refres
 def project(snapshot: Snapshot, stamp: Stamp) -> Status:
     """The status of an account at a moment."""
     account: Account = snapshot.context
-    configured = snapshot.matches("credentials/configured")
+    running = any(snapshot.matches(f"credentials/{name}") for name in ("configured", "loading", "unreadable"))
+    configured = account.credential is not None and not snapshot.matches("credentials/refused")
     return Status(
         state=_first(snapshot, _WORDS, AccountState.CONNECTING),
         connected=snapshot.matches("connection/online"),
         configured=configured,
-        running=configured or snapshot.matches("credentials/loading") or snapshot.matches("credentials/unreadable"),
+        running=running,
         last_error=account.last_error,
         attempts=account.attempts,
         retry_at=_wall_of(snapshot, ("retry", "load_retry"), stamp),
@@ -97,7 +99,8 @@ def _is_refreshable(account: Account) -> bool:
 
 def _wall_of(snapshot: Snapshot, timers: tuple[str, ...], stamp: Stamp) -> float | None:
     due = next((armed.due for armed in snapshot.timers if armed.timer in timers), None)
-    return None if due is None else stamp.wall + due - stamp.now
+    # Rounded: the two clocks are not read at one instant, and noise is no news.
+    return None if due is None else round(stamp.wall + due - stamp.now, 3)
 
 
 def _refresh_at(snapshot: Snapshot, stamp: Stamp) -> float | None:

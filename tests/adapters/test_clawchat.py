@@ -85,7 +85,7 @@ def test_a_challenge_without_a_usable_nonce_is_refused(payload: object) -> None:
     assert rejected(frame("connect.challenge", payload))
 
 
-@pytest.mark.parametrize("device_id", [None, 7, "", "x" * 129, "ü" * 65, "a\nb", ["x"]])
+@pytest.mark.parametrize("device_id", [None, 7, "", "x" * 129, "ü" * 65, "a\nb", "My Laptop ", ["x"]])
 def test_a_device_id_that_could_not_be_sent_is_left_out(device_id: object) -> None:
     assert DIALECT.decode(ID, frame("hello-ok", {"device_id": device_id})) == (HelloAccepted(socket=ID), None)
 

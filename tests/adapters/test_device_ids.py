@@ -55,4 +55,5 @@ async def test_which_device_id_is_presented() -> None:
     assert ids("mine", "paired", "resolved") == ("mine", "mine")
     assert ids(None, "paired", "resolved") == ("paired", "resolved")
     assert ids(None, "paired", None) == ("paired", "paired")
+    assert ids(None, "paired ", "My Laptop ") == ("clawchat-plugin-openclaw", "clawchat-plugin-openclaw")  # a bad store
     assert ids(None, None, None) == ("clawchat-plugin-openclaw", "clawchat-plugin-openclaw")

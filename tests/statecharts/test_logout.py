@@ -175,6 +175,14 @@ def test_a_logout_blanks_also_a_store_that_could_not_be_read() -> None:
     assert bench.is_in("connection/offline", "credentials/logged_out/cleared")
 
 
+@pytest.mark.rule("P11")
+def test_blanking_once_more_spares_what_somebody_paired_meanwhile() -> None:
+    bench = Bench().live()
+    assert ClearCredentials(None) in bench.log_out()
+    bench.send(ClearFailed("locked"))
+    assert bench.fire("clear_retry") == (ClearCredentials(1),)
+
+
 @pytest.mark.rule("V06", "P11")
 def test_a_pair_that_comes_after_a_logout_is_not_used() -> None:
     bench = Bench().live()

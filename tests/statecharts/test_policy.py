@@ -28,6 +28,9 @@ def test_the_numbers_of_the_refresh() -> None:
         ("stable_s", math.nan),
         ("backoff_cap_s", math.inf),
         ("lead_share", 1.5),
+        ("slice_s", 0.0),
+        ("backoff_base_s", 0.0),
+        ("mirror_retry_cap_s", 0.0),
         ("early_share", -0.1),
     ],
 )

@@ -2,13 +2,15 @@
 
 import pytest
 
-from holdfast.engine import TimerFired
+from holdfast.engine import Stamp, TimerFired
 from holdfast.statecharts import (
     AccountState,
+    ClearFailed,
     CredentialsChanged,
     RotationHeld,
     Status,
     StoreFailed,
+    project,
 )
 
 from .harness import DAY, HOUR, WALL, Bench, credential
@@ -130,9 +132,29 @@ def test_logged_out() -> None:
 def test_stopped_from_the_moment_a_stop_was_asked() -> None:
     bench = Bench().live()
     bench.stop()
-    assert words(bench.status) == ("stopped", False, False, False)
+    assert words(bench.status) == ("stopped", False, True, False)
     bench.drop()
-    assert words(bench.status) == ("stopped", False, False, False)
+    assert words(bench.status) == ("stopped", False, True, False)
+
+
+@pytest.mark.rule("P37")
+def test_a_logout_that_the_disk_refuses_is_told() -> None:
+    bench = Bench().live()
+    bench.log_out()
+    bench.send(ClearFailed("locked"))
+    assert words(bench.status) == ("logged_out", False, False, False)
+    assert "could not be blanked" in bench.status.reason
+
+
+@pytest.mark.rule("P37")
+def test_the_noise_between_two_clocks_is_no_news() -> None:
+    bench = Bench().live()
+    bench.drop()
+    now, wall = bench.now, bench.wall
+    seen = {
+        project(bench.snapshot, Stamp(now + noise, wall + noise * 1.01, 0.5)).retry_at for noise in (0.0, 1e-6, 2e-6)
+    }
+    assert len(seen) == 1
 
 
 @pytest.mark.rule("P37")
