@@ -102,7 +102,7 @@ class AckTimeout(HoldfastError):
 _RESEND: dict[Sent, str] = {
     "yes": "the peer has it, do not send it again",
     "no": "it never left, so it is safe to send again",
-    "unknown": "the peer may have it; send it again only under the same message id",
+    "unknown": "the peer may have it: sent again it would be another message, so look before you do",
 }
 
 
@@ -132,15 +132,6 @@ class PairingFailed(HoldfastError):
         super().__init__(f"pairing failed{detail}; a pairing code works once, so get a new one and try again")
         self.code = code
         self.reason = reason
-
-
-class RefreshFailed(HoldfastError):
-    """A call needed a refreshed token and got none. ``outcome`` is the refresh's: ``transient``, ``permanent``, …"""
-
-    def __init__(self, outcome: str) -> None:
-        todo = "pair the account again" if outcome == "permanent" else "try again later, it is retried by itself"
-        super().__init__(f"the token could not be refreshed: {outcome}; {todo}")
-        self.outcome = outcome
 
 
 class BodyNotReplayable(HoldfastError):

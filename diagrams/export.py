@@ -1,6 +1,7 @@
 """Charts to files: DOT, Mermaid, SVG and PNG, of the whole chart and of each region."""
 
 from collections.abc import Callable, Iterable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,8 @@ def export(chart: Statechart, folder: Path, formats: Iterable[str] = FORMATS) ->
     wanted = tuple(formats)
     if unknown := set(wanted) - set(FORMATS):
         raise ValueError(f"unknown formats {sorted(unknown)}: use some of {', '.join(FORMATS)}")
+    if set(wanted) & set(PICTURES) and find_spec("pygraphviz") is None:
+        raise MissingGraphviz
     written: list[Path] = []
     for region, stem in _diagrams(chart, folder):
         stem.parent.mkdir(parents=True, exist_ok=True)
@@ -69,9 +72,7 @@ def _diagrams(chart: Statechart, folder: Path) -> list[tuple[str | None, Path]]:
 
 
 def _draw(text: str, path: Path) -> None:
-    try:
-        import pygraphviz  # pyright: ignore[reportMissingTypeStubs]
-    except ImportError:
-        raise MissingGraphviz from None
+    import pygraphviz  # pyright: ignore[reportMissingTypeStubs]
+
     graph: Any = pygraphviz.AGraph(string=text)
     graph.draw(str(path), prog="dot")

@@ -81,7 +81,9 @@ class Inspector:
             self._check_parallel(path, state, real)
         elif state.children and state.initial not in {child.name for child in real}:
             self.fault(
-                f"starts in {state.initial!r}, which is no child of it", "name one of its children as initial", path
+                f"starts in {state.initial!r}, which is no child of it",
+                "name one of its children as initial (no history state)",
+                path,
             )
         elif not state.children and (state.initial is not None or path == ""):
             self.fault("has no children to start in", "drop initial, or add children", path)

@@ -16,7 +16,6 @@ from holdfast.adapters import (
     NotPaired,
     NotSupported,
     PairingFailed,
-    RefreshFailed,
     SendRefused,
     Stopped,
     StoreCorrupt,
@@ -36,7 +35,6 @@ EVERY: list[HoldfastError] = [
     NotSupported("request()"),
     PairingFailed(16001, "unknown user"),
     PairingFailed(None),
-    RefreshFailed("permanent"),
     SendRefused("not_member", "left"),
     Stopped(),
     StoreCorrupt("/s.db", "is damaged; restore a copy"),
@@ -66,7 +64,7 @@ def test_attributes_tell_what_happened() -> None:
     assert PairingFailed(16001).code == 16001
 
 
-@pytest.mark.parametrize(("sent", "advice"), [("yes", "do not send"), ("no", "safe"), ("unknown", "same message id")])
+@pytest.mark.parametrize(("sent", "advice"), [("yes", "do not send"), ("no", "safe"), ("unknown", "another message")])
 def test_a_lost_message_says_whether_to_send_it_again(sent: str, advice: str) -> None:
     assert advice in str(ConnectionLost(sent))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     assert advice in str(AckTimeout(sent))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

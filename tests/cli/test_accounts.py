@@ -3,6 +3,7 @@
 import json
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,7 @@ def live(gateway: Sandbox, tmp_path: Path) -> Iterator[Talk]:
 
 
 def tokens(state_dir: Path) -> Any:
-    with sqlite3.connect(state_dir / "accounts.db") as store:
+    with closing(sqlite3.connect(state_dir / "accounts.db")) as store:
         return store.execute("SELECT access, refresh FROM accounts").fetchone()
 
 

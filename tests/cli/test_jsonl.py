@@ -6,6 +6,7 @@ import signal
 import socket
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -265,7 +266,7 @@ def test_a_signal_ends_it_cleanly(
     assert talk.stderr == ""
     assert gateway.devices(account["user_id"]) == []
     assert not [path.name for path in tmp_path.iterdir() if path.name.endswith(("-wal", "-shm", "-journal"))]
-    with sqlite3.connect(tmp_path / "accounts.db") as store:
+    with closing(sqlite3.connect(tmp_path / "accounts.db")) as store:
         assert store.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 

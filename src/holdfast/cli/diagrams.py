@@ -23,6 +23,8 @@ def diagrams(
     from ..diagrams import CHARTS, MissingGraphviz, export, stale
 
     if check:
+        if not out.is_dir():
+            raise ConfigError("--out", f"there is no folder {out} here; name the one that holds the diagrams")
         found = [path for chart in CHARTS for path in stale(chart, out)]
         for path in found:
             typer.echo(f"{path} does not show the chart")
