@@ -1,0 +1,174 @@
+"""Dialling, shaking hands, being refused, and closing."""
+
+from typing import Any
+
+from holdfast.engine import Event, Stamp, effect
+
+from .. import events as ev
+from ..commands import Authenticate, CloseSocket, Notify, OpenSocket, Record, RememberDevice, ReportFrame, SendPing
+from ..context import Account
+from .shared import Out
+
+
+@effect(OpenSocket)
+def dial(a: Account, e: Event, at: Stamp) -> Out:
+    dialling = a.but(socket=a.socket + 1, attempts=a.attempts + 1, presented=None)
+    return dialling, (OpenSocket(dialling.socket),)
+
+
+@effect(Authenticate)
+def authenticate(a: Account, e: ev.Challenged, at: Stamp) -> Out:
+    """The token is read when it is sent, by its generation (P21)."""
+    generation = a.generation if a.credential is None else a.credential.generation
+    return a.but(presented=generation), (Authenticate(a.socket, generation, e.nonce),)
+
+
+@effect(RememberDevice, Record)
+def welcome(a: Account, e: ev.HelloAccepted, at: Stamp) -> Out:
+    """In. The resolved device id is kept for the next dial (S0-14)."""
+    return a.but(rejected=None, welcomed=True, floor=0.0, last_error="", device_id=e.device_id), (
+        RememberDevice(e.device_id),
+        Record("connection", "connected"),
+    )
+
+
+@effect()
+def settle_down(a: Account, e: Event, at: Stamp) -> Out:
+    """Stable: the ladder and the streak start anew (V12, P25, P27)."""
+    return a.but(depth=0, attempts=0, rotations=0, rotations_since=None), ()
+
+
+@effect()
+def climb(a: Account, e: Event, at: Stamp) -> Out:
+    """The delay of this wait used the present step; the next one is a step higher."""
+    return a.but(depth=a.depth + 1), ()
+
+
+@effect(Record)
+def note_open_error(a: Account, e: ev.SocketFailed, at: Stamp) -> Out:
+    return a.but(last_error=e.error, floor=0.0), (Record("connection", "transport_error", None, e.error),)
+
+
+@effect(Record)
+def note_lost_handshake(a: Account, e: ev.SocketClosed, at: Stamp) -> Out:
+    error = f"closed during the handshake ({e.code}) {e.reason}".rstrip()
+    return a.but(last_error=error, floor=0.0), (Record("connection", "transport_error", e.code, error),)
+
+
+@effect(Record)
+def note_drop(a: Account, e: ev.SocketClosed, at: Stamp) -> Out:
+    """A good session ended: after a takeover or an unexplained close, the next dial waits longer."""
+    floor = a.policy.drop_floor_s if e.code in a.policy.drop_codes else 0.0
+    error = f"connection lost ({e.code}) {e.reason}".rstrip()
+    return a.but(last_error=error, floor=floor), (Record("connection", "disconnected", e.code, e.reason),)
+
+
+@effect(CloseSocket, Record)
+def abandon_handshake(a: Account, e: Event, at: Stamp) -> Out:
+    error = "the gateway did not finish the handshake in time"
+    return a.but(last_error=error, floor=0.0), (
+        _close(a, 1000, "handshake timeout"),
+        Record("connection", "transport_error", None, error),
+    )
+
+
+@effect(CloseSocket, Record)
+def abandon_silent(a: Account, e: Event, at: Stamp) -> Out:
+    error = "the gateway fell silent"
+    return a.but(last_error=error, floor=a.policy.drop_floor_s), (
+        _close(a, 1001, "ping timeout"),
+        Record("connection", "disconnected", 1006, error),
+    )
+
+
+def _close(a: Account, code: int, reason: str) -> CloseSocket:
+    return CloseSocket(a.socket, code, reason, a.policy.close_s)
+
+
+def _row(a: Account, e: ev.HelloRefused, reason: str, detail: str) -> Record:
+    """How a refused connection ends in the history: S0-31 while there was none before, then S0-24 and S0-39."""
+    if not a.welcomed:
+        return Record("connection", "auth_failed", None, e.reason, detail)
+    return Record("connection", "disconnected", 1000, reason, detail)
+
+
+def _refused(a: Account, e: ev.HelloRefused, detail: str) -> Out:
+    reason = "transport backoff reconnect"
+    return a.but(last_error=e.reason, floor=0.0), (_close(a, 1000, reason), _row(a, e, reason, detail))
+
+
+@effect(CloseSocket, Record)
+def note_outage(a: Account, e: ev.HelloRefused, at: Stamp) -> Out:
+    return _refused(a, e, "auth-unavailable")
+
+
+@effect(CloseSocket, Record)
+def note_capped(a: Account, e: ev.HelloRefused, at: Stamp) -> Out:
+    after, out = _refused(a, e, "refresh-reconnect-capped")
+    return after.but(rejected=_generation(a)), out
+
+
+@effect(CloseSocket, Record)
+def note_rejected(a: Account, e: ev.HelloRefused, at: Stamp) -> Out:
+    """The token was refused and no refresh may be posted now: back off with it (S0-25)."""
+    after, out = _refused(a, e, "token-rejected")
+    return after.but(rejected=_generation(a)), out
+
+
+@effect(CloseSocket, Record)
+def note_generic(a: Account, e: ev.HelloRefused, at: Stamp) -> Out:
+    """S0-27 and S0-28 name the two cases."""
+    return _refused(a, e, "hello-fail-generic-not-near" if a.welcomed else "initial-connect-generic-not-near")
+
+
+@effect(CloseSocket, Record, ev.RefreshWanted)
+def want_refresh(a: Account, e: ev.HelloRefused, at: Stamp) -> Out:
+    """The token is to blame: a fresh one before the next dial (S0-25, S0-26), counted for the cap (S0-35, S0-36)."""
+    since = a.rotations_since
+    within = since is not None and at.now - since < a.policy.rotations_window_s
+    counted = a.but(
+        rejected=_generation(a),
+        last_error=e.reason,
+        floor=0.0,
+        rotations=a.rotations + 1 if within else 1,
+        rotations_since=since if within else at.now,
+    )
+    reason = "token refresh"
+    return counted, (_close(a, 1000, reason), _row(a, e, reason, "hello-fail"), ev.RefreshWanted("hello-fail"))
+
+
+@effect(CloseSocket, Record, Notify, ev.TokenRefused)
+def give_up_token(a: Account, e: ev.HelloRefused, at: Stamp) -> Out:
+    """S0-29: nothing to refresh with. The tokens stay; a pairing is awaited."""
+    return a.but(last_error=e.reason), (
+        _close(a, 1000, "token refused"),
+        Record("connection", "auth_failed", None, e.reason),
+        Notify("error", f"The gateway refused the token ({e.reason}). Pair this account again."),
+        ev.TokenRefused(),
+    )
+
+
+def _generation(a: Account) -> int | None:
+    return None if a.credential is None else a.credential.generation
+
+
+def closing(reason: str, recorded: bool = True) -> Any:
+    """Close the socket on our own account."""
+
+    @effect(CloseSocket, Record)
+    def close_socket(a: Account, e: Event, at: Stamp) -> Out:
+        row = (Record("connection", "disconnected", 1000, reason),) if recorded else ()
+        return a, (_close(a, 1000, reason), *row)
+
+    close_socket.__name__ = f"close: {reason}"
+    return close_socket
+
+
+@effect(SendPing)
+def send_ping(a: Account, e: Event, at: Stamp) -> Out:
+    return a, (SendPing(a.socket),)
+
+
+@effect(ReportFrame)
+def report_frame(a: Account, e: ev.FrameRejected, at: Stamp) -> Out:
+    return a, (ReportFrame(e.error),)
