@@ -6,7 +6,7 @@ from typing import Final, TypeVar
 
 import httpx
 
-from .http import ANSWER_BYTES_MAX, DETACHED
+from .http import ANSWER_BYTES_MAX, DETACHED, quoting_nobody
 
 T = TypeVar("T")
 
@@ -53,19 +53,26 @@ async def _fetch(
     request.headers["Accept-Encoding"] = "identity"
     response = await client.send(request, stream=True, auth=None, follow_redirects=False)
     try:
-        chunks: list[bytes] = []
-        # Not aiter_bytes(): it awaits the connection's end of work after the last chunk, before it lets go of it.
-        assert isinstance(response.stream, httpx.AsyncByteStream)
-        async for chunk in response.stream:
-            chunks.append(chunk)
-            if sum(map(len, chunks)) > bytes_max or not wanted:
-                break
-        answer = _whole(response, chunks, bytes_max)
+        with quoting_nobody():
+            answer = _whole(response, await _chunks_of(response, bytes_max, wanted), bytes_max)
         if not wanted:
             raise httpx.ReadError("nobody waits for the answer any more", request=request)
         return then(answer)
     finally:
         await response.aclose()
+
+
+async def _chunks_of(response: httpx.Response, bytes_max: int, wanted: list[bool]) -> list[bytes]:
+    chunks: list[bytes] = []
+    count = 0
+    # Not aiter_bytes(): it awaits the connection's end of work after the last chunk, before it lets go of it.
+    assert isinstance(response.stream, httpx.AsyncByteStream)
+    async for chunk in response.stream:
+        chunks.append(chunk)
+        count += len(chunk)
+        if count > bytes_max or not wanted:
+            break
+    return chunks
 
 
 def _whole(response: httpx.Response, chunks: list[bytes], bytes_max: int) -> httpx.Response:

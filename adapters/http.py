@@ -7,8 +7,8 @@ and what arrives late is closed unread.
 
 import asyncio
 import urllib.request
-from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Generator
+from contextlib import asynccontextmanager, contextmanager
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any, Final, TypeVar
 from weakref import WeakKeyDictionary
@@ -68,7 +68,8 @@ class HttpPool(httpx.AsyncBaseTransport):
         )
 
     async def _ask(self, request: httpx.Request) -> httpx.Response:
-        response = await self._route(request).handle_async_request(request)
+        with quoting_nobody():
+            response = await self._route(request).handle_async_request(request)
         # httpx logs the peer's wording of the status, which could quote a token (P60): its own table words it as well.
         response.extensions.pop("reason_phrase", None)
         return response
@@ -124,7 +125,19 @@ class _Body(httpx.AsyncByteStream):
 
 
 async def _next(chunks: AsyncIterator[bytes]) -> bytes | None:
-    return await anext(chunks, None)
+    with quoting_nobody():
+        return await anext(chunks, None)
+
+
+@contextmanager
+def quoting_nobody() -> Generator[None]:
+    """A broken protocol told in our own words: the library's quote what was sent, which could be a token (P60)."""
+    try:
+        yield
+    except httpx.RemoteProtocolError:
+        raise httpx.RemoteProtocolError("the answer is broken HTTP, or ended too early") from None
+    except httpx.LocalProtocolError:
+        raise httpx.LocalProtocolError("the request cannot be sent as HTTP") from None
 
 
 async def _outcome(task: "asyncio.Task[T]") -> T:

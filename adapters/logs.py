@@ -2,7 +2,8 @@
 
 Holdfast logs under ``holdfast`` and its children. What it says about an account goes through the account's vault. Of
 the libraries beneath, httpx and httpcore log no request headers, but ``websockets`` writes whole frames at DEBUG, and
-the connect frame carries the token: hand it :func:`quiet_logger`.
+the connect frame carries the token: hand it :func:`quiet_logger`. What httpcore writes at DEBUG are the heads of
+answers, in the peer's words: keep it above DEBUG where a peer may repeat what it was sent.
 """
 
 import logging

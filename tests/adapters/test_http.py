@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import logging
 import random
+import traceback
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 
@@ -11,7 +12,7 @@ import anyio
 import httpx
 import pytest
 
-from holdfast.adapters import HttpPool, http_client, http_pool
+from holdfast.adapters import ClawChat, HttpPool, PairingFailed, http_client, http_pool, pair
 
 pytestmark = pytest.mark.anyio
 
@@ -239,6 +240,52 @@ async def test_no_header_and_no_body_is_logged(caplog: pytest.LogCaptureFixture)
     assert "HTTP Request: POST" in caplog.text
     assert SECRET not in caplog.text
     assert SECRET not in f"{request!r} {caught.value} {caught.value!r}"
+
+
+BROKEN = pytest.mark.parametrize(
+    "broken",
+    [
+        "HTTP/1.1 {token}\r\n\r\n",
+        "{token}\r\n\r\n",
+        "HTTP/1.1 200 OK\r\n{token}\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: {token}\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: {token}\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{token}\r\n",
+    ],
+)
+
+
+def breaking(broken: str) -> Answer:
+    async def answer(head: bytes, writer: asyncio.StreamWriter) -> None:
+        writer.write(broken.format(token=f"Bearer {SECRET}").encode())
+
+    return answer
+
+
+@pytest.mark.rule("P60")
+@BROKEN
+async def test_a_broken_answer_is_not_quoted(broken: str) -> None:
+    async with serve(breaking(broken)) as server, http_pool() as pool, http_client(pool) as client:
+        with pytest.raises(httpx.RemoteProtocolError, match="broken HTTP") as caught:
+            await client.get(server.url)
+    assert SECRET not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.rule("P60")
+@BROKEN
+async def test_nor_is_a_broken_answer_with_tokens_in_it(broken: str) -> None:
+    async with serve(breaking(broken)) as server, http_pool() as pool, http_client(pool) as client:
+        with pytest.raises(PairingFailed, match="broken HTTP") as caught:
+            await pair(client, ClawChat(), server.url.rstrip("/"), "a-pairing-code", device_id="dev")
+    assert SECRET not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.rule("P60")
+async def test_a_request_that_cannot_be_sent_is_not_quoted() -> None:
+    async with serve(ok) as server, http_pool() as pool, http_client(pool) as client:
+        with pytest.raises(httpx.LocalProtocolError, match="cannot be sent") as caught:
+            await client.get(server.url, headers={"X-Secret": f"{SECRET}\n"})
+    assert SECRET not in "".join(traceback.format_exception(caught.value))
 
 
 # -- proxies -----------------------------------------------------------------------------------------------------------

@@ -353,6 +353,24 @@ def test_tokens_are_told_nowhere(gateway: Sandbox, tmp_path: Path) -> None:
         assert secret not in told
 
 
+def test_a_rest_service_that_repeats_the_token_in_broken_http_is_not_quoted(gateway: Sandbox, tmp_path: Path) -> None:
+    account, settings = seeded(gateway)
+    with socket.create_server(("127.0.0.1", 0)) as parrot:
+        settings["base_url"] = f"http://127.0.0.1:{parrot.getsockname()[1]}"
+        with Talk(gateway, tmp_path, settings, "--verbose") as talk:
+            talk.state("connected")
+            talk.ask("rest", id="r1", method="GET", path="/v1/users/me")
+            connection, _ = parrot.accept()
+            with connection:
+                connection.sendall(b"HTTP/1.1 " + connection.recv(65536).split(b"uthorization: ")[1])
+                failed = talk.result("r1")
+            talk.ask("stop")
+            talk.rest()
+            told = json.dumps(talk.seen) + talk.stderr
+    assert (failed["kind"], failed["error"]) == ("NoAnswer", "no answer: RemoteProtocolError")
+    assert account["access_token"] not in told
+
+
 def test_the_seed_is_for_an_empty_store_only(gateway: Sandbox, tmp_path: Path) -> None:
     _, settings = seeded(gateway)
     with Talk(gateway, tmp_path, settings) as talk:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import traceback
 from collections.abc import AsyncIterable, Awaitable, Callable
 from typing import Any, Final, cast
 
@@ -171,9 +172,11 @@ class Conversation:
         except TimeoutError:
             raise Failed(_failure("no answer in time", "TimedOut")) from None
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise Failed(_failure(f"no answer: {type(error).__name__} {error}".rstrip(), "NoAnswer")) from None
+            raise Failed(_failure(f"no answer: {type(error).__name__}", "NoAnswer")) from None
         except Exception as error:
-            log.exception("an operation failed in a way that it should not")
+            # Its text could quote a token: the places in the code are enough to find the fault.
+            places = "".join(traceback.format_tb(error.__traceback__))
+            log.error("an operation failed in a way that it should not: %s\n%s", type(error).__name__, places)
             raise Failed(_failure(f"internal error: {type(error).__name__}", "InternalError")) from None
 
     def _conclude(self, name: str, id: Any, failure: Fields | None, **fields: Any) -> None:
