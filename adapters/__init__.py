@@ -46,7 +46,7 @@ from .logs import RedactingLogger, quiet_logger
 from .memory_store import MemoryStore
 from .mirror import ConfigMirror
 from .notifier import Hook
-from .pairing import Paired, pair
+from .pairing import Paired, check_pairing_code, pair
 from .rest import Bearer, rest_client
 from .runner import Listener, RefreshOutcome, Runner, Settings
 from .signals import SeenSignals
@@ -127,6 +127,7 @@ __all__ = [
     "base_url_for",
     "check_base_url",
     "check_device_id",
+    "check_pairing_code",
     "check_ws_url",
     "clean_text",
     "http_client",

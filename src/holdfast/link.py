@@ -41,6 +41,7 @@ from .adapters import (
     base_url_for,
     check_base_url,
     check_device_id,
+    check_pairing_code,
     check_ws_url,
     http_client,
     http_pool,
@@ -309,12 +310,13 @@ class Link:
         """Pair the account with a code; the link connects by itself then. ``user_id`` is for a store that knows none.
 
         Raises:
-            PairingFailed: the code was refused, or no answer came. Get a new code.
+            PairingFailed: the code was refused or cannot be one, or no answer came. Get a new code.
             StoreError: the new tokens could not be stored.
             Stopped: the link has stopped.
         """
         runner = self._running()
         settings = self._settings
+        check_pairing_code(code)
         runner.vault.hide(code)
         await activate(
             settings.store, settings.account, settings.dialect, settings.base_url, code, self._client,

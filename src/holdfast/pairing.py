@@ -21,19 +21,19 @@ async def activate(
     """Redeem a pairing code and store what it gave; a live link of the account notices within a second.
 
     The device id is the given one, else that of a former pairing, else a new one. The user id is that of a former
-    pairing, else the given one. Returns the new generation.
+    pairing, else the given one. Returns the new generation. Cancelled after the answer came, it has stored it.
 
     Raises:
         PairingFailed: the code was refused, or no answer came.
         StoreError: the store cannot be used. The code may be spent then: get a new one.
     """
     known = store.read(account)
-    paired = await pair(
+    return await pair(
         client,
         dialect,
         base_url,
         code,
+        lambda paired: store.activate(account, paired.pair, paired.identity, wall),
         device_id=device_id or known.device_id or f"holdfast-{ULID()}",
         user_id=known.user_id or user_id,
     )
-    return store.activate(account, paired.pair, paired.identity, wall)

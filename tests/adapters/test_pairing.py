@@ -15,7 +15,9 @@ CODE = "p4iring-c0de-p4iring-c0de"
 
 async def redeem(gateway: Gateway, code: str, *, user_id: str | None = None, device_id: str = "dev-1") -> Identity:
     async with http_pool() as pool, http_client(pool) as client:
-        paired = await pair(client, DIALECT, gateway.base_url, code, device_id=device_id, user_id=user_id)
+        paired = await pair(
+            client, DIALECT, gateway.base_url, code, lambda taken: taken, device_id=device_id, user_id=user_id
+        )
     assert "hidden" in repr(paired)
     assert paired.pair.access not in repr(paired)
     return paired.identity
@@ -101,3 +103,14 @@ async def test_a_service_that_echoes_the_code_finds_it_blotted_out(monkeypatch: 
         with pytest.raises(PairingFailed) as caught:
             await redeem(gateway, CODE)
     assert caught.value.reason == "unknown code [redacted]"
+
+
+@pytest.mark.parametrize("code", ["", "  ", "\ud800", "straße", "two\nlines", "x" * 201], ids=ascii)
+async def test_what_cannot_be_a_code_is_neither_posted_nor_quoted(code: str) -> None:
+    async with serve() as gateway:
+        with pytest.raises(PairingFailed) as caught:
+            await redeem(gateway, code)
+        assert gateway.counters.pairing_posts == 0
+    assert caught.value.code is None
+    assert "1 to 200" in str(caught.value)
+    assert not code.strip() or code not in str(caught.value)
