@@ -276,7 +276,9 @@ async def test_a_broken_answer_is_not_quoted(broken: str) -> None:
 async def test_nor_is_a_broken_answer_with_tokens_in_it(broken: str) -> None:
     async with serve(breaking(broken)) as server, http_pool() as pool, http_client(pool) as client:
         with pytest.raises(PairingFailed, match="broken HTTP") as caught:
-            await pair(client, ClawChat(), server.url.rstrip("/"), "a-pairing-code", device_id="dev")
+            await pair(
+                client, ClawChat(), server.url.rstrip("/"), "a-pairing-code", lambda paired: None, device_id="dev"
+            )
     assert SECRET not in "".join(traceback.format_exception(caught.value))
 
 
