@@ -89,5 +89,5 @@ def _paired(answer: PairingGranted, device_id: str) -> Paired:
 
 def _without(code: str, reason: str) -> str:
     vault = Vault()
-    vault.hide(code)
-    return vault.redact(reason)
+    with vault.hiding(code):
+        return vault.redact(reason)

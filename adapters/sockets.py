@@ -125,7 +125,8 @@ class Sockets:
         event, inbound = self._dialect.decode(socket, data)
         if isinstance(inbound, Nack):  # becomes the text of an exception
             reason = None if inbound.reason is None else self._vault.redact(inbound.reason)
-            inbound = msgspec.structs.replace(inbound, code=self._vault.redact(inbound.code), reason=reason)
+            code = self._vault.redact(inbound.code, codes=False)
+            inbound = msgspec.structs.replace(inbound, code=code, reason=reason)
         self._report(self._scrubbed(event), inbound)
 
     def ponged(self, socket: int) -> None:
@@ -140,14 +141,17 @@ class Sockets:
     def _scrubbed(self, event: Event) -> Event:
         """A peer may echo a token in what it says."""
         if isinstance(event, HelloRefused):
-            return HelloRefused(event.socket, self._vault.redact(event.reason))
+            return HelloRefused(event.socket, self._vault.redact(event.reason, codes=False))
         if isinstance(event, FrameRejected):
             return FrameRejected(event.socket, self._vault.redact(event.error))
-        if isinstance(event, Challenged) and self._vault.redact(event.nonce) != event.nonce:
-            return FrameRejected(event.socket, "the challenge's nonce quotes a secret")
-        if isinstance(event, HelloAccepted) and self._vault.redact(event.device_id) != event.device_id:
+        if isinstance(event, Challenged) and self._quotes_a_token(event.nonce):
+            return FrameRejected(event.socket, "the challenge's nonce quotes a token")
+        if isinstance(event, HelloAccepted) and self._quotes_a_token(event.device_id):
             return HelloAccepted(event.socket, "")
         return event
+
+    def _quotes_a_token(self, text: str) -> bool:
+        return self._vault.redact(text, len(text), codes=False) != text
 
 
 class _SocketSink:

@@ -3,12 +3,16 @@
 import json
 import re
 from collections import deque
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
 from typing import Any, Final, NoReturn
 from urllib.parse import quote, quote_plus
 
 REDACTED: Final = "[redacted]"
 RETIRED_MAX: Final = 16
 """Secrets remembered for redaction only: what was just replaced is still in answers and exceptions under way."""
+TOKEN_CHARS_MIN: Final = 8
+"""Nothing shorter is looked for: it keeps no secret, and would be found in ordinary words, which get acted on."""
 PIECE_CHARS: Final = 12
 """A piece of a secret this long counts as the secret (P60). Shorter ones occur by chance."""
 
@@ -91,6 +95,7 @@ class Vault:
         self._pair: TokenPair | None = None
         self._pending: tuple[int, TokenPair] | None = None
         self._retired: deque[str] = deque(maxlen=RETIRED_MAX)
+        self._codes: list[str] = []
         self._pattern: re.Pattern[str] | None = None
 
     def __repr__(self) -> str:
@@ -141,23 +146,36 @@ class Vault:
             return None
         return self._pair.refresh
 
-    def hide(self, secret: str) -> None:
-        """Remember another secret, such as a pairing code, for :meth:`redact`."""
-        if secret and secret not in self._retired:
-            self._retired.append(secret)
+    def hide(self, token: str) -> None:
+        """Remember another token for :meth:`redact`: one that never came into force. Never raises."""
+        if len(token) >= TOKEN_CHARS_MIN and token not in self._retired:
+            self._retired.append(token)
             self._pattern = None
 
-    def redact(self, text: str, limit: int = 500) -> str:
+    @contextmanager
+    def hiding(self, code: str) -> Generator[None]:
+        """Hide a pairing code, of any length and form, from :meth:`redact` on, while the block runs."""
+        self._codes.append(code)
+        try:
+            yield
+        finally:
+            self._codes.remove(code)
+
+    def redact(self, text: str, limit: int = 500, *, codes: bool = True) -> str:
         """``text`` with every known secret replaced, then cut to ``limit`` characters.
 
         Catches whole secrets, also URL-encoded and JSON-escaped, and pieces of 12 characters or more of the plain form.
         Hand over the text before cutting it yourself: what is left of a cut secret may be too short to be recognised.
+        Text that decides something is redacted without ``codes``: people type those, and may type an ordinary word.
         """
-        pattern = self._pattern = self._pattern or _pattern_of(self._secrets())
+        tokens, hidden = self._tokens(), self._codes if codes else []
+        pattern = self._pattern = self._pattern or _pattern_of(tokens)
         text = pattern.sub(REDACTED, text)
+        if hidden:
+            text = _pattern_of(hidden).sub(REDACTED, text)
         if len(text) > limit:
             text = text[: max(limit - 1, 0)] + "…"
-        return _without_pieces(text, "\n".join(self._secrets()))
+        return _without_pieces(text, "\n".join([*tokens, *hidden]))
 
     def _replace(self, generation: int | None, pair: TokenPair | None, pending: tuple[int, TokenPair] | None) -> None:
         former = self._live()
@@ -171,19 +189,20 @@ class Vault:
         pairs = (self._pair, self._pending[1] if self._pending is not None else None)
         return [token for pair in pairs if pair for token in (pair.access, pair.refresh) if token is not None]
 
-    def _secrets(self) -> list[str]:
-        return [*self._live(), *self._retired]
+    def _tokens(self) -> list[str]:
+        return [token for token in (*self._live(), *self._retired) if len(token) >= TOKEN_CHARS_MIN]
 
 
-def _pattern_of(secrets: list[str]) -> re.Pattern[str]:
-    forms = {form for secret in secrets for form in _forms_of(secret)}
+def _pattern_of(secrets: Iterable[str]) -> re.Pattern[str]:
+    forms = {form for secret in secrets for form in _forms_of(secret)} - {""}
     # The longest first: a secret that begins with another one is replaced whole. The last resort matches nothing.
     return re.compile("|".join(re.escape(form) for form in sorted(forms, key=len, reverse=True)) or r"[^\s\S]")
 
 
 def _forms_of(secret: str) -> set[str]:
     escaped = json.dumps(secret)[1:-1]
-    return {secret, quote(secret, safe=""), quote(secret), quote_plus(secret), escaped, escaped.replace("/", r"\/")}
+    quoted = (quote(secret, safe="", errors="replace"), quote(secret, errors="replace"))  # half a surrogate pair too
+    return {secret, *quoted, quote_plus(secret, errors="replace"), escaped, escaped.replace("/", r"\/")}
 
 
 def _without_pieces(text: str, secrets: str) -> str:

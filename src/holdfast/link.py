@@ -317,11 +317,11 @@ class Link:
         runner = self._running()
         settings = self._settings
         check_pairing_code(code)
-        runner.vault.hide(code)
-        await activate(
-            settings.store, settings.account, settings.dialect, settings.base_url, code, self._client,
-            device_id=settings.device_id, user_id=user_id, wall=settings.clock.stamp().wall,
-        )  # fmt: skip
+        with runner.vault.hiding(code):
+            await activate(
+                settings.store, settings.account, settings.dialect, settings.base_url, code, self._client,
+                device_id=settings.device_id, user_id=user_id, wall=settings.clock.stamp().wall,
+            )  # fmt: skip
         runner.look()
 
     async def logout(self) -> None:

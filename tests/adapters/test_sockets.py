@@ -1,13 +1,23 @@
 """How many sockets an account may have, whatever its peer does with the old ones."""
 
 import asyncio
+import json
 
 import anyio
 import pytest
 
-from holdfast.adapters import ClawChat, Inbound, Sink, Sockets, Vault
+from holdfast.adapters import ClawChat, Inbound, Sink, Sockets, TokenPair, Vault
 from holdfast.engine import Event
-from holdfast.statecharts import CloseSocket, OpenSocket, SocketClosed, SocketOpened
+from holdfast.statecharts import (
+    Challenged,
+    CloseSocket,
+    FrameRejected,
+    HelloAccepted,
+    HelloRefused,
+    OpenSocket,
+    SocketClosed,
+    SocketOpened,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -77,3 +87,44 @@ async def test_at_most_one_old_socket_may_still_be_closing() -> None:
             ports.close(CloseSocket(socket, 1000, "", 5.0))
         assert ended == [SocketClosed(socket, 1006) for socket in (1, 2, 3)]
         tasks.cancel_scope.cancel()
+
+
+TOKEN = "access-s3cret-000000"
+
+
+@pytest.mark.rule("P60")
+@pytest.mark.parametrize(
+    ("event", "payload", "reported"),
+    [
+        ("connect.challenge", {"nonce": "a nonce"}, Challenged(1, "a nonce")),
+        ("connect.challenge", {"nonce": TOKEN}, FrameRejected(1, "the challenge's nonce quotes a token")),
+        ("hello-ok", {"device_id": "a device"}, HelloAccepted(1, "a device")),
+        ("hello-ok", {"device_id": f"of {TOKEN}"}, HelloAccepted(1, "")),
+        ("hello-fail", {"reason": "authentication failed"}, HelloRefused(1, "authentication failed")),
+        ("hello-fail", {"reason": f"bad {TOKEN}"}, HelloRefused(1, "bad [redacted]")),
+    ],
+)
+@pytest.mark.parametrize("code", ["a", "authentication", "\ud800x"])
+async def test_what_is_acted_on_is_searched_for_tokens_and_not_for_a_code(
+    event: str, payload: dict[str, str], reported: Event, code: str
+) -> None:
+    vault = Vault()
+    vault.load(1, TokenPair(TOKEN))
+    events: list[Event] = []
+
+    def report(event: Event, inbound: Inbound | None = None) -> None:
+        events.append(event)
+
+    async with anyio.create_task_group() as tasks:
+        ports = Sockets(
+            url="ws://127.0.0.1/ws",
+            transport=StubbornTransport(),
+            dialect=ClawChat(),
+            vault=vault,
+            tasks=tasks,
+            report=report,
+            device_id=lambda: "dev",
+        )
+        with vault.hiding(code):
+            ports.heard(1, json.dumps({"event": event, "payload": payload}))
+    assert events == [reported]

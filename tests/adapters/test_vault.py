@@ -113,6 +113,7 @@ def test_no_known_secret_survives_redaction(access: str, refresh: str, code: str
     vault.hold_pending(2, TokenPair(code + "x", refresh + "y"))
     vault.use(2)
     vault.hide(code)
+    assert code not in vault.redact(f"{before}{code}{after}", codes=False)
     for secret in (access, refresh, code, code + "x", refresh + "y"):
         for form in (secret, quote(secret, safe=""), json.dumps(secret), json.dumps(secret).replace("/", r"\/")):
             said = vault.redact(f"{before}{form}{after}", limit=10_000)
@@ -151,4 +152,26 @@ def test_what_is_remembered_for_redaction_is_bounded() -> None:
         vault.load(number, TokenPair(f"access-{number:012}", f"refresh-{number:012}"))
     assert "000000000999" not in vault.redact("access-000000000999")
     assert "000000000995" not in vault.redact("refresh-000000000995")
-    assert len(vault._secrets()) <= 18
+    assert len(vault._tokens()) <= 18
+
+
+@pytest.mark.parametrize(
+    "code", ["a", "auth", "authentication failed", "\ud800x", "\ud800x-and-more-of-it", "ü" * 20, ""]
+)
+def test_a_code_is_hidden_while_its_block_runs_and_never_where_something_is_decided(code: str) -> None:
+    vault = Vault()
+    vault.load(1, OLD)
+    with vault.hiding(code), vault.hiding(code):
+        assert vault.redact(f"<{code}>") == ("<[redacted]>" if code else "<>")
+        assert vault.redact("authentication failed", codes=False) == "authentication failed"
+        assert vault.redact(f"not {OLD.access}", codes=False) == "not [redacted]"
+    assert vault.redact(f"<{code}>") == f"<{code}>"
+
+
+@pytest.mark.parametrize("strange", ["", "auth", "\ud800x", "\ud800x-and-more-of-it"])
+def test_a_strange_token_breaks_nothing_and_a_short_one_damages_no_word(strange: str) -> None:
+    vault = Vault()
+    vault.hide(strange)
+    vault.load(1, TokenPair("auth", "failed"))
+    assert vault.redact("authentication failed") == "authentication failed"
+    assert vault.redact(f"<{strange}>") == ("<[redacted]>" if len(strange) > 8 else f"<{strange}>")
