@@ -148,6 +148,13 @@ class Stopped(HoldfastError):
         super().__init__("this link was stopped; open a new one with `holdfast.connect(...)`")
 
 
+class NotEntered(HoldfastError):
+    """The link was not entered yet."""
+
+    def __init__(self) -> None:
+        super().__init__("this link was not entered yet; use it inside `async with link:`")
+
+
 class NotSupported(HoldfastError):
     """The dialect or the store has no such ``feature``."""
 

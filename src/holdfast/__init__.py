@@ -20,6 +20,7 @@ from .adapters import (
     Mention,
     Message,
     NotConnected,
+    NotEntered,
     NotPaired,
     NotSupported,
     Other,
@@ -35,7 +36,8 @@ from .adapters import (
     StoreUnavailable,
     TokenPair,
 )
-from .link import Link, connect
+from .connecting import connect
+from .link import Link
 from .statecharts import EXACT, SEED, STRICT, AccountState, Policy, Status
 
 __all__ = [
@@ -61,6 +63,7 @@ __all__ = [
     "Mention",
     "Message",
     "NotConnected",
+    "NotEntered",
     "NotPaired",
     "NotSupported",
     "Other",

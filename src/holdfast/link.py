@@ -1,7 +1,7 @@
-"""The front door: one account's link to its gateway."""
+"""One account's link to its gateway."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Any, Final
@@ -10,22 +10,17 @@ import anyio
 import httpx
 
 from .adapters import (
-    DEFAULT_ACCOUNT,
     Ack,
     AckTimeout,
     Bearer,
-    Clock,
-    ConfigMirror,
     Connection,
     ConnectionLost,
-    CredentialStore,
-    Dialect,
-    Hook,
     Identity,
     Inbound,
     Message,
     Nack,
     NotConnected,
+    NotEntered,
     NotPaired,
     NotSupported,
     RefreshOutcome,
@@ -35,14 +30,7 @@ from .adapters import (
     Settings,
     Signal,
     Stopped,
-    SystemClock,
-    Transport,
-    WebSocketTransport,
-    base_url_for,
-    check_base_url,
-    check_device_id,
     check_pairing_code,
-    check_ws_url,
     http_client,
     http_pool,
     rest_client,
@@ -50,7 +38,7 @@ from .adapters import (
 from .inbox import Inbox
 from .pairing import activate
 from .sends import Sends
-from .statecharts import STRICT, AccountState, LogoutRequested, Policy, ReadingPaused, ReadingResumed, Status
+from .statecharts import AccountState, LogoutRequested, ReadingPaused, ReadingResumed, Status
 from .statuses import Statuses
 
 ACK_S: Final = 15.0
@@ -59,55 +47,8 @@ GRACE_S: Final = 1.0
 _UNPAIRED: Final = (AccountState.WAITING, AccountState.LOGGED_OUT)
 
 
-def connect(
-    url: str,
-    *,
-    dialect: Dialect,
-    store: CredentialStore,
-    account: str = DEFAULT_ACCOUNT,
-    base_url: str | None = None,
-    device_id: str | None = None,
-    mirror: ConfigMirror | None = None,
-    notify: Hook | None = None,
-    policy: Policy = STRICT,
-    insecure_hosts: Iterable[str] = (),
-    transport: Transport | None = None,
-    clock: Clock | None = None,
-) -> "Link":
-    """A link to the gateway at ``url``, kept alive while its ``async with`` block runs.
-
-    ``base_url`` is the REST root, ``https://HOST`` of the same host unless given. ``device_id`` is presented verbatim
-    for connecting and refreshing; without one, the pairing's and the resolved one are used. ``mirror`` is a
-    configuration file that follows the store (and seeds an empty one). ``notify(level, text)`` is called with what a
-    user must see. ``ws://`` and ``http://`` are refused except to loopback and to hosts named in ``insecure_hosts``.
-
-    Raises:
-        ConfigError: an address or the device id cannot be used.
-    """
-    hosts = frozenset(insecure_hosts)
-    check_ws_url(url, hosts)
-    root = check_base_url(base_url if base_url is not None else base_url_for(url), hosts)
-    if device_id is not None:
-        check_device_id(device_id)
-    return Link(
-        Settings(
-            account=account,
-            url=url,
-            base_url=root,
-            dialect=dialect,
-            store=store,
-            transport=transport or WebSocketTransport(),
-            clock=clock or SystemClock(),
-            policy=policy,
-            device_id=device_id,
-            mirror=mirror,
-            notify=notify,
-        )
-    )
-
-
 class Link:
-    """A live link. Made by :func:`connect`, and usable inside its ``async with`` block.
+    """A live link. Made by :func:`connect`, and usable inside its ``async with`` block: else :class:`NotEntered`.
 
     Entering takes the account's lease and begins to connect, without waiting for it: a link of an unpaired account or
     to a gateway that is down is a link all the same. Leaving closes the socket, lets an exchange that is under way
@@ -115,6 +56,7 @@ class Link:
 
     Raises (on entering):
         AccountBusy: another live link owns the account.
+        Stopped: it was stopped, or has been entered before.
         StoreError: the store cannot be used.
         ConfigError: the mirror's file is broken.
     """
@@ -131,7 +73,7 @@ class Link:
         self._ending: asyncio.Task[None] | None = None
         self._paused: Connection | None = None
         self._client: httpx.AsyncClient
-        self.rest: httpx.AsyncClient
+        self._rest: httpx.AsyncClient | None = None
         self.bad_frames = 0
         """Frames that could not be understood, since the start."""
 
@@ -141,26 +83,41 @@ class Link:
     # -- life ------------------------------------------------------------------------------------------------
 
     async def __aenter__(self) -> "Link":
-        settings = self._settings
-        if self._task is not None:
+        if self._task is not None or self._ending is not None:
             raise Stopped
-        async with AsyncExitStack() as resources:
-            settings.store.open()
-            resources.callback(settings.store.close)
-            resources.enter_context(settings.store.lease(settings.account))
-            self._seed()
-            pool = await resources.enter_async_context(http_pool())
-            self._client = await resources.enter_async_context(http_client(pool))
-            self._runner = Runner(settings, self._client, self)
-            self.rest = await resources.enter_async_context(
-                rest_client(pool, settings.base_url, bearer=self._bearer, refresh=self._runner.refresh)
-            )
-            """The service's REST interface: an ``httpx.AsyncClient`` whose refused token is refreshed, once."""
-            self._task = asyncio.create_task(self._run(self._runner), name=f"holdfast {settings.account}")
-            resources.push_async_callback(self._end, self._runner, self._task)
-            await self._runner.begun.wait()
-            self._resources = resources.pop_all()
+        try:
+            await self._begin()
+        except BaseException as error:
+            unwinding = asyncio.create_task(self._unwind())
+            await _undisturbed(unwinding)
+            if not unwinding.cancelled() and unwinding.exception() is not None:
+                error.add_note(f"and what had been opened could not be closed: {unwinding.exception()}")
+            raise
         return self
+
+    async def _begin(self) -> None:
+        settings, resources = self._settings, self._resources
+        settings.store.open()
+        resources.callback(settings.store.close)
+        resources.enter_context(settings.store.lease(settings.account))
+        self._seed()
+        pool = await resources.enter_async_context(http_pool())
+        self._client = await resources.enter_async_context(http_client(pool))
+        self._runner = runner = Runner(settings, self._client, self)
+        self._rest = await resources.enter_async_context(
+            rest_client(pool, settings.base_url, bearer=self._bearer, refresh=runner.refresh)
+        )
+        self._task = asyncio.create_task(self._run(runner), name=f"holdfast {settings.account}")
+        resources.push_async_callback(self._end, runner, self._task)
+        await runner.begun.wait()
+        if self._ending is not None:
+            raise Stopped
+
+    async def _unwind(self) -> None:
+        """Close what was opened; also what came after a :meth:`stop` that was faster."""
+        if self._ending is not None:
+            await asyncio.wait((self._ending,))
+        await self._resources.aclose()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -178,14 +135,17 @@ class Link:
         try:
             await runner.run()
         finally:
-            self._sends.lose()
-            self._inbox.end()
-            self._statuses.end()
+            self._conclude()
+
+    def _conclude(self) -> None:
+        self._sends.lose()
+        self._inbox.end()
+        self._statuses.end()
 
     async def stop(self) -> None:
         """Close the socket, let an exchange under way be stored, end every task. Bounded, and safe to call twice.
 
-        Who is cancelled while waiting here leaves the link stopping.
+        Who is cancelled while waiting here leaves the link stopping. One that was not entered yet never can be then.
 
         Raises:
             Exception: the link had died of a bug of ours; this is it.
@@ -196,8 +156,14 @@ class Link:
     def _begin_to_end(self) -> asyncio.Task[None]:
         """In a task of its own, so that it may be asked for by what it is going to end."""
         if self._ending is None:
-            self._ending = asyncio.create_task(self._resources.aclose())
+            self._ending = asyncio.create_task(self._close())
         return self._ending
+
+    async def _close(self) -> None:
+        try:
+            await self._resources.aclose()
+        finally:
+            self._conclude()
 
     async def _end(self, runner: Runner, task: asyncio.Task[None]) -> None:
         runner.stop()
@@ -214,9 +180,14 @@ class Link:
                 task.result()
 
     def _running(self) -> Runner:
-        if self._runner is None or self._task is None or self._task.done():
+        if self._runner is None or self._task is None:
+            raise self._unusable()
+        if self._task.done():
             raise Stopped
         return self._runner
+
+    def _unusable(self) -> NotEntered | Stopped:
+        return NotEntered() if self._ending is None else Stopped()
 
     # -- what it is doing ------------------------------------------------------------------------------------
 
@@ -236,6 +207,7 @@ class Link:
             NotConnected: it was not within ``timeout`` seconds.
             Stopped: the link has stopped.
         """
+        self._running()
         try:
             with anyio.fail_after(timeout):
                 ready = await self._statuses.wait(lambda status: status.connected)
@@ -295,6 +267,17 @@ class Link:
             NotSupported: this dialect has none.
         """
         raise NotSupported(f"request({method!r}) in dialect {self._settings.dialect.name!r}")
+
+    @property
+    def rest(self) -> httpx.AsyncClient:
+        """The service's REST interface: a client whose refused token is refreshed, once.
+
+        Raises:
+            NotEntered: the link was not entered yet.
+        """
+        if self._rest is None:
+            raise self._unusable()
+        return self._rest
 
     # -- credentials -----------------------------------------------------------------------------------------
 
