@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from holdfast import SqliteStore
+from holdfast import Identity, SqliteStore, TokenPair
+from holdfast.adapters import HistoryRow
 from holdfast.cli.app import app
 
 from .kit import Line, Sandbox, Talk, seeded
@@ -82,6 +83,27 @@ def test_a_code_from_stdin(command: Command, gateway: Sandbox) -> None:
     command("activate", "-", input=f"  {gateway.new_code()}\n")
     assert command.status()["paired"]
     assert "CODE: is empty" in command("activate", "-", input="\n", code=2).stderr
+
+
+def test_what_a_peer_said_neither_controls_the_terminal_nor_is_taken_for_markup(
+    command: Command, tmp_path: Path
+) -> None:
+    with closing(SqliteStore(tmp_path / "state" / "accounts.db")) as store:
+        identity = Identity(user_id="usr_\x1b[2J[bold]")
+        store.activate("default", TokenPair("access-s3cret-000000"), identity, 0.0)
+        reason = "bad [redacted]\x1b]0;title\x07"
+        store.record("default", HistoryRow(at=0.0, kind="connection", state="x", reason=reason))
+    shown = command("status").stdout
+    assert "\x1b" not in shown
+    assert "usr_\ufffd[2J[bold]" in shown
+    assert "bad [redacted]\ufffd]0;title\ufffd" in shown
+
+
+@pytest.mark.parametrize("code", ["\udcff", "\x1b[2J", "ü", " "])
+def test_what_cannot_be_a_code_is_refused_in_one_line(command: Command, code: str) -> None:
+    result = command("activate", code, code=2 if code.isspace() else 1)
+    assert len(result.stderr.splitlines()) == 1
+    assert "Traceback" not in result.stderr
 
 
 def test_the_device_and_the_user_that_are_known_are_kept(command: Command, gateway: Sandbox) -> None:

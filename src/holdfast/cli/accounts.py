@@ -11,6 +11,7 @@ import msgspec
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from .. import AccountBusy, ClawChat, ConfigError, ConfigMirror, Identity, SqliteStore
 from ..adapters import (
@@ -24,6 +25,7 @@ from ..adapters import (
 )
 from ..pairing import activate as pair_account
 from . import settings as given
+from .terminal import visible
 
 HISTORY_SHOWN: Final = 10
 CODE_CHARS_MAX: Final = 1024
@@ -53,7 +55,8 @@ def activate(
         store.open()
         asyncio.run(_activate(store, root, _code(code), device_id, user_id))
         _mirror_pair(store, mirror)
-        typer.echo(f"paired; user {store.read(DEFAULT_ACCOUNT).user_id or 'unknown'}, state in {store.path.parent}")
+        user = visible(store.read(DEFAULT_ACCOUNT).user_id or "unknown")
+        typer.echo(f"paired; user {user}, state in {store.path.parent}")
     finally:
         store.close()
 
@@ -194,7 +197,7 @@ def _show(report: AccountReport) -> None:
     table.add_column(style="dim")
     table.add_column(overflow="fold")
     for name, value in _facts(report):
-        table.add_row(name, value)
+        table.add_row(name, Text(visible(value)))
     console.print(table)
     if report.history:
         console.print(_history(report.history))
@@ -219,7 +222,7 @@ def _history(rows: list[HistoryRow]) -> Table:
     table = Table("when", "what", "state", "reason", title="history, newest first", title_justify="left")
     for row in rows:
         code = "" if row.code is None else f"({row.code}) "
-        table.add_row(_time(row.at), row.kind, row.state, f"{code}{row.reason or ''}")
+        table.add_row(_time(row.at), row.kind, row.state, Text(visible(f"{code}{row.reason or ''}")))
     return table
 
 

@@ -19,6 +19,7 @@ from .jsonl import converse, told
 from .lines import LineReader, LineWriter
 from .show import Screen, status_text
 from .stopping import Stop, stop_on_signals
+from .terminal import visible
 
 
 def run(
@@ -123,8 +124,8 @@ def status_line(status: Status) -> Text:
 
 
 def _message_line(message: Message) -> Text:
-    sender = message.sender_name or message.sender_id
-    return Text.assemble((f"{message.chat_id} {sender}: ", "bold"), message.text)
+    sender = visible(f"{message.chat_id} {message.sender_name or message.sender_id}: ")
+    return Text.assemble((sender, "bold"), visible(message.text, lines=True))
 
 
 def _expiry(at: float) -> str:

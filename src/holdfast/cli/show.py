@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from .. import AccountState, Status
+from .terminal import visible
 
 STYLES: Final = {
     AccountState.CONNECTED: "green",
@@ -63,7 +64,7 @@ class Screen(Console):
 def status_text(status: Status, *more: str) -> Text:
     """The state, and whatever there is to say about it."""
     text = Text.assemble((f"{status.state:<{STATE_CHARS}}", STYLES.get(status.state, "")))
-    return text.append("; ".join(part for part in (status.last_error, status.reason, *more) if part))
+    return text.append(visible("; ".join(part for part in (status.last_error, status.reason, *more) if part)))
 
 
 class Show:
