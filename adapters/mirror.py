@@ -53,11 +53,12 @@ class ConfigMirror:
             raise ConfigError(str(self._path), f"{self._name}: {ACCESS_KEY} or {REFRESH_KEY} is no token") from None
 
     def write(self, pair: TokenPair) -> None:
-        """Put a pair in; without a refresh token the one that is there stays (P08). Makes a missing file, mode 0600."""
-        values = {ACCESS_KEY: pair.access}
-        if pair.refresh is not None:
-            values[REFRESH_KEY] = pair.refresh
-        self._put(self._text() or "", values, create=True)
+        """Put a pair in, of which nothing is left out. Makes a missing file, mode 0600.
+
+        A refresh token that the pair does not have is blanked, since the one that is there belongs to another pair. An
+        answer without one was completed before (P08), where it was stored.
+        """
+        self._put(self._text() or "", {ACCESS_KEY: pair.access, REFRESH_KEY: pair.refresh or ""}, create=True)
 
     def blank(self) -> None:
         """Set both keys to ``""`` after a logout (S0-45). A missing file or section stays missing."""

@@ -96,11 +96,12 @@ def test_reading_trims_and_takes_blank_as_none(tmp_path: Path) -> None:
     assert ConfigMirror(tmp_path / "missing.json", SECTION).read() is None
 
 
-@pytest.mark.rule("P08")
-def test_a_pair_without_refresh_token_keeps_the_one_there(path: Path) -> None:
+@pytest.mark.rule("S0-22")
+def test_a_pair_without_refresh_token_does_not_keep_that_of_another_pair(path: Path) -> None:
     mirror = ConfigMirror(path, SECTION)
     mirror.write(TokenPair("access-new"))
-    assert mirror.read() == TokenPair("access-new", "old")
+    assert mirror.read() == TokenPair("access-new", None)
+    assert "old" not in path.read_text("utf-8").split("clawchat")[1]
 
 
 @pytest.mark.parametrize("name", ["c.json", "c.toml"])

@@ -12,6 +12,7 @@ import pytest
 from holdfast import (
     AccountState,
     BodyNotReplayable,
+    ClawChat,
     ConfigMirror,
     Identity,
     Link,
@@ -21,7 +22,7 @@ from holdfast import (
     RefreshOutcome,
     TokenPair,
 )
-from holdfast.adapters import DEFAULT_ACCOUNT
+from holdfast.adapters import DEFAULT_ACCOUNT, NotRotated, Rotated
 from holdfast.sandbox import Gateway
 from holdfast.statecharts import STRICT
 from holdfast.testing import VirtualClock
@@ -544,6 +545,30 @@ async def test_a_mirror_that_fails_stops_nothing_and_is_written_later(
         file.write_text('{"channel": {"token": "stale-token", "refreshToken": "stale-refresh"}}')
         clock.advance(STRICT.mirror_retry_cap_s)
         assert mirror.read() is None
+
+
+@pytest.mark.rule("P08", "S0-22")
+async def test_the_mirror_has_the_refresh_token_of_its_pair_or_none(
+    gateway: Gateway, store: FaultyStore, clock: VirtualClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read_refresh = ClawChat.read_refresh
+
+    def without_refresh_token(self: ClawChat, response: httpx.Response) -> NotRotated | Rotated:
+        answer = read_refresh(self, response)
+        return Rotated(TokenPair(answer.pair.access)) if isinstance(answer, Rotated) else answer
+
+    monkeypatch.setattr(ClawChat, "read_refresh", without_refresh_token)
+    issued = pair(gateway, store, clock)
+    mirror = ConfigMirror(tmp_path / "config.json", ())
+    async with link_to(gateway, store, clock, mirror=mirror) as link:
+        await ready(link)
+        assert (await soon(link.refresh())).outcome == "success"
+        kept = mirror.read()
+        assert kept is not None
+        assert (kept.access != issued.access_token, kept.refresh) == (True, issued.refresh_token)
+        store.activate(DEFAULT_ACCOUNT, TokenPair("access-of-another-pairing"), Identity(device_id=DEVICE), clock.wall)
+        link._running().look()
+        await until(lambda: mirror.read() == TokenPair("access-of-another-pairing", None))
 
 
 @pytest.mark.rule("V03", "V04", "P22", "S0-06", "S0-07")
