@@ -24,7 +24,7 @@ from .errors import StoreError
 from .http import describe
 from .refresher import post_refresh
 from .store import CredentialStore
-from .vault import Vault
+from .vault import TokenPair, Vault
 
 
 class Exchange:
@@ -99,15 +99,20 @@ class Exchange:
         try:
             written = self._store.rotate(self._account, generation, answer.pair, self._held_at)
         except StoreError as error:
+            if self._vault.access(generation) is None:  # somebody else's pair, or a logout, came in the meantime
+                return self._superseded(command, answer.pair)
             self._vault.hold_pending(generation + 1, answer.pair)
             return RotationHeld(command.refresh, self._held(generation), self._vault.redact(str(error)))
         if written is None:
-            # Never held: by then the vault may hold a pair of somebody else under this very generation.
-            self._vault.hide(answer.pair.access)
-            self._vault.hide(answer.pair.refresh or "")
-            return RefreshSuperseded(command.refresh)
+            return self._superseded(command, answer.pair)
         self._vault.hold_pending(written, answer.pair)
         return RefreshSucceeded(command.refresh, self._held(generation), changed)
+
+    def _superseded(self, command: PostRefresh, pair: TokenPair) -> Event:
+        """Never held: by then the vault may hold a pair of somebody else under this very generation."""
+        self._vault.hide(pair.access)
+        self._vault.hide(pair.refresh or "")
+        return RefreshSuperseded(command.refresh)
 
     def store(self, command: StoreRotation) -> Event:
         """Try again to store a held pair."""

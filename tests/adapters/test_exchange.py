@@ -297,6 +297,21 @@ async def test_a_late_answer_does_not_take_the_place_of_a_pair_that_somebody_els
     assert rig.vault.refresh(2) == other.refresh
 
 
+@pytest.mark.rule("P04", "P05", "V06")
+@pytest.mark.parametrize("other", [TokenPair("access-of-another-pair", "refresh-of-another-pair"), None])
+async def test_nor_is_it_held_against_one_when_the_store_fails(other: TokenPair | None) -> None:
+    rig = Rig()
+    posting = asyncio.create_task(rig.post())
+    await rig.server.posted.wait()
+    rig.vault.load(2, other)
+    rig.store.broken = True
+    async with asyncio.timeout(LIMIT_S):
+        await posting
+    assert rig.events == [RefreshSuperseded(1)]
+    assert rig.vault.pair(2) == other
+    assert NEW.access not in rig.vault.redact(f"it was {NEW.access}")
+
+
 @pytest.mark.rule("P08")
 async def test_an_answer_without_a_refresh_token_keeps_the_one_that_was_posted() -> None:
     rig = Rig(content=json.dumps({"code": 0, "data": {"access_token": NEW.access}}).encode())
