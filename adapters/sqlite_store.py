@@ -17,6 +17,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 from filelock import FileLock
+from msgspec.structs import replace
 
 from .errors import StoreCorrupt, StoreError, StoreTooNew, StoreUnavailable
 from .files import PRIVATE_FILE, make_private_folder, sync_folder
@@ -28,6 +29,8 @@ from .vault import token_pair
 
 BUSY_S: Final = 5.0
 """How long a call waits for another process's transaction. Each is one small write: a longer wait is a fault."""
+SPARE_BUSY_S: Final = 0.2
+"""The same for what may be lost, such as a row of history: the event loop waits with it."""
 
 _ACCOUNT: Final = tuple(name for name in Stored.__struct_fields__ if name != "pair")
 _COLUMNS: Final = ("access", "refresh", *_ACCOUNT)
@@ -87,14 +90,20 @@ class SqliteStore(LedgerStore):
         changed = super().clear(account, generation)
         if changed is not None:
             with self._mutex, suppress(sqlite3.Error):  # The logout is stored: a log that stays a while is no failure.
-                self._open().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                connection = self._open()
+                with _waiting(connection, SPARE_BUSY_S):
+                    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         return changed
+
+    def remember_device(self, account: str, resolved_device_id: str) -> None:
+        """See :meth:`CredentialStore.remember_device`."""
+        self._change(account, lambda stored: replace(stored, resolved_device_id=resolved_device_id), spare=True)
 
     def record(self, account: str, row: HistoryRow) -> None:
         """See :meth:`CredentialStore.record`."""
         row = bounded(row)
         values = [getattr(row, name) for name in _HISTORY]
-        with self._transaction() as connection:
+        with self._transaction(spare=True) as connection:
             connection.execute(_RECORD, [account, *values])
             connection.execute(
                 "DELETE FROM history WHERE account = ? AND id <= "
@@ -122,8 +131,8 @@ class SqliteStore(LedgerStore):
             self._open()
             return FileLease(self._path.resolve(), account)
 
-    def _change(self, account: str, change: Change) -> Stored | None:
-        with self._transaction() as connection:
+    def _change(self, account: str, change: Change, *, spare: bool = False) -> Stored | None:
+        with self._transaction(spare=spare) as connection:
             changed = change(self._fetch(connection, account))
             if changed is not None:
                 tokens = (None, None) if changed.pair is None else (changed.pair.access, changed.pair.refresh)
@@ -131,10 +140,11 @@ class SqliteStore(LedgerStore):
             return changed
 
     @contextmanager
-    def _transaction(self) -> Generator[sqlite3.Connection]:
+    def _transaction(self, *, spare: bool = False) -> Generator[sqlite3.Connection]:
         with self._mutex, self._faults():
             connection = self._open()
-            connection.execute("BEGIN IMMEDIATE")
+            with _waiting(connection, SPARE_BUSY_S if spare else BUSY_S):
+                connection.execute("BEGIN IMMEDIATE")
             try:
                 yield connection
                 connection.execute("COMMIT")
@@ -154,7 +164,7 @@ class SqliteStore(LedgerStore):
         except (ValueError, AttributeError):
             raise StoreCorrupt(self._path, f"the token of account {account!r} is damaged; {_RESTORE}") from None
         stored = self._decoded(dict(zip(_ACCOUNT, columns, strict=True)), Stored)
-        return msgspec.structs.replace(stored, pair=pair)
+        return replace(stored, pair=pair)
 
     def _decoded(self, columns: dict[str, Any], kind: type[_Record]) -> _Record:
         try:
@@ -227,6 +237,16 @@ def _connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
+@contextmanager
+def _waiting(connection: sqlite3.Connection, busy_s: float) -> Generator[None]:
+    """For a lock of another process, at most so long."""
+    connection.execute(f"PRAGMA busy_timeout = {busy_s * 1000:.0f}")
+    try:
+        yield
+    finally:
+        connection.execute(f"PRAGMA busy_timeout = {BUSY_S * 1000:.0f}")
+
+
 def _store_error(path: Path, error: sqlite3.Error) -> StoreError:
     # Only the primary code: the extended ones (IOERR_WRITE, CANTOPEN_ISDIR, …) call for the same action. The text is
     # SQLite's own and never holds bound values.
@@ -234,5 +254,5 @@ def _store_error(path: Path, error: sqlite3.Error) -> StoreError:
     if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR):
         return StoreCorrupt(path, f"is damaged or no credential store ({error}); {_RESTORE}")
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        return StoreUnavailable(path, f"another process kept it locked for {BUSY_S:g} s; end that one, then try again")
+        return StoreUnavailable(path, "another process keeps it locked; end that one, then try again")
     return StoreUnavailable(path, f"{error}; {_ACCESS}")

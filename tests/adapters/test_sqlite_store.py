@@ -264,6 +264,34 @@ def test_a_store_that_somebody_keeps_locked(path: Path, monkeypatch: pytest.Monk
         assert store.rotate("a", 1, TokenPair("access-1"), 2.0) == 2
 
 
+def test_what_may_be_lost_is_not_waited_for_as_long_as_tokens(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("holdfast.adapters.sqlite_store.BUSY_S", 0.02)
+    monkeypatch.setattr("holdfast.adapters.sqlite_store.SPARE_BUSY_S", 0.01)
+    filled(path)
+    ran: list[str] = []
+    with closing(SqliteStore(path)) as store, database(path) as other:
+        store.open()
+        assert store._connection is not None
+        store._connection.set_trace_callback(ran.append)
+        other.execute("BEGIN IMMEDIATE")
+        writes: list[tuple[bool, Callable[[], object]]] = [
+            (True, lambda: store.record("a", HistoryRow(at=1.0, kind="refresh", state="x"))),
+            (True, lambda: store.remember_device("a", "dev")),
+            (False, lambda: store.activate("a", PAIR, ME, 1.0)),
+            (False, lambda: store.clear("a")),
+        ]
+        for spare, write in writes:
+            ran.clear()
+            with pytest.raises(StoreUnavailable, match="locked"):
+                write()
+            waited, usual = f"PRAGMA busy_timeout = {10 if spare else 20}", "PRAGMA busy_timeout = 20"
+            assert [line for line in ran if "BEGIN" not in line] == [waited, usual]
+        other.execute("ROLLBACK")
+        store.remember_device("a", "dev")
+        assert store.read("a").resolved_device_id == "dev"
+        store._connection.set_trace_callback(None)
+
+
 @posix
 @pytest.mark.rule("P04", "V02")
 def test_a_full_disk_leaves_the_old_pair_and_heals(path: Path) -> None:
