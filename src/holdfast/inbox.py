@@ -1,25 +1,18 @@
-"""What waits for the user: bounded by asking the connection to stop reading, never by dropping."""
+"""What waits for the user: bounded by reading no more from the socket, never by dropping."""
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
-from typing import Final
 
 from .adapters import Inbound
-
-INBOX_MAX: Final = 256
-"""Frames that wait before reading stops. What the socket had read by then still comes on top."""
+from .reading import Reading
 
 
 class Inbox:
-    """Frames between the connection and one consumer. A full one pauses the connection, a half empty one resumes it."""
+    """Frames between the connection and one consumer."""
 
-    def __init__(self, pause: Callable[[], None], resume: Callable[[], None], limit: int = INBOX_MAX) -> None:
+    def __init__(self, reading: Reading) -> None:
         self._frames: deque[Inbound] = deque()
-        self._limit = limit
-        self._pause = pause
-        self._resume = resume
-        self._full = False
+        self._reading = reading
         self._ended = False
         self._waiting = asyncio.Event()
 
@@ -27,9 +20,7 @@ class Inbox:
         """Take a frame in."""
         self._frames.append(frame)
         self._waiting.set()
-        if len(self._frames) >= self._limit:
-            self._full = True
-            self._pause()  # each time: by now it may be another connection
+        self._reading.more(len(self._frames))
 
     def end(self) -> None:
         """Nothing more will come. What waits can still be had."""
@@ -44,7 +35,5 @@ class Inbox:
             self._waiting.clear()
             await self._waiting.wait()
         frame = self._frames.popleft()
-        if self._full and len(self._frames) <= self._limit // 2:
-            self._full = False
-            self._resume()
+        self._reading.less(len(self._frames))
         return frame

@@ -37,6 +37,7 @@ from .adapters import (
 )
 from .inbox import Inbox
 from .pairing import activate
+from .reading import Reading
 from .sends import Sends
 from .statecharts import AccountState, LogoutRequested, ReadingPaused, ReadingResumed, Status
 from .statuses import Statuses
@@ -64,14 +65,14 @@ class Link:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._statuses = Statuses()
-        self._inbox = Inbox(self._pause, self._resume)
+        self._reading = Reading(settings.clock, settings.policy.ping_s, self._connection, self._report)
+        self._inbox = Inbox(self._reading)
         self._sends = Sends()
         self._signals = SeenSignals()
         self._resources = AsyncExitStack()
         self._runner: Runner | None = None
         self._task: asyncio.Task[None] | None = None
         self._ending: asyncio.Task[None] | None = None
-        self._paused: Connection | None = None
         self._client: httpx.AsyncClient
         self._rest: httpx.AsyncClient | None = None
         self.bad_frames = 0
@@ -140,6 +141,7 @@ class Link:
     def _conclude(self) -> None:
         self._sends.lose()
         self._inbox.end()
+        self._reading.end()
         self._statuses.end()
 
     async def stop(self) -> None:
@@ -221,7 +223,8 @@ class Link:
     async def inbound(self) -> AsyncIterator[Inbound]:
         """Everything the gateway sends, in order: messages, signals and what this dialect has no type for.
 
-        One consumer at a time. A consumer that is slow slows the socket; nothing is dropped.
+        One consumer at a time, and always one: a slow one slows the socket, and nothing is dropped. Acknowledgements
+        come on the same socket: where thousands of frames wait for nobody, those are no longer read either.
         """
         while (frame := await self._inbox.get()) is not None:
             yield frame
@@ -253,7 +256,7 @@ class Link:
                 connection = runner.sockets.current
                 if connection is None:
                     raise ConnectionLost("no")
-                with self._sends.expecting(outgoing.trace_id) as answer:
+                with self._reading.for_an_answer(), self._sends.expecting(outgoing.trace_id) as answer:
                     sent = "unknown"
                     await connection.send(outgoing.frame)
                     return await answer
@@ -346,18 +349,13 @@ class Link:
         self.bad_frames += 1
         self._running().log.warning("a frame could not be understood: %s", error)
 
-    def _pause(self) -> None:
-        connection = None if self._runner is None else self._runner.sockets.current
-        if self._runner is not None and connection is not None and connection is not self._paused:
-            self._paused = connection
-            connection.pause()
-            self._runner.report(ReadingPaused())
+    # -- what the reading needs ------------------------------------------------------------------------------
 
-    def _resume(self) -> None:
-        paused, self._paused = self._paused, None
-        if self._runner is not None and paused is not None and paused is self._runner.sockets.current:
-            paused.resume()
-            self._runner.report(ReadingResumed())
+    def _connection(self) -> Connection | None:
+        return None if self._runner is None else self._runner.sockets.current
+
+    def _report(self, event: ReadingPaused | ReadingResumed) -> None:
+        self._running().report(event)
 
 
 async def _undisturbed(task: "asyncio.Task[None]") -> None:
