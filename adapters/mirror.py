@@ -33,6 +33,8 @@ class ConfigMirror:
 
     def __init__(self, path: str | os.PathLike[str], section: Sequence[str]) -> None:
         self._path = Path(path)
+        if isinstance(section, str):  # would be taken letter by letter
+            raise ConfigError("section", f"is one text; give its keys one by one, such as {tuple(section.split('.'))}")
         self._section = tuple(section)
         if self._path.suffix not in (".json", ".toml"):
             raise ConfigError(str(self._path), "must be a .json or a .toml file")

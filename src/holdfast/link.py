@@ -313,6 +313,8 @@ class Link:
     async def logout(self) -> None:
         """Forget the tokens, here and on disk; who the account is stays known. Waits to be paired again.
 
+        If the store refuses, ``status.reason`` says so, and blanking it is tried until it works.
+
         Raises:
             Stopped: the link has stopped.
         """

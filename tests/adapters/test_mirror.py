@@ -250,3 +250,8 @@ def test_any_other_key_of_any_json_stays(
     after = json.loads(path.read_bytes())
     assert after == config
     assert list(after) == list(config)
+
+
+def test_a_section_in_one_text_is_refused_with_what_to_give_instead(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"\('channels', 'clawchat'\)"):
+        ConfigMirror(tmp_path / "c.json", "channels.clawchat")

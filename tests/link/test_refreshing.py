@@ -486,6 +486,7 @@ async def test_a_logout_that_cannot_be_stored_is_told_and_tried_again(
         store.broken = {"clear"}
         await soon(link.logout())
         assert link.status.state is AccountState.LOGGED_OUT
+        assert "could not be blanked" in link.status.reason
         with pytest.raises(NotPaired):
             await link.rest.get("/v1/users/me")
         assert stored_pair(store.path) is not None
