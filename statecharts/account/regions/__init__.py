@@ -1,0 +1,1 @@
+"""The account's regions, one table each: read them row by row."""

@@ -1,0 +1,42 @@
+"""Heartbeat: is anybody there."""
+
+from holdfast.engine import After, In, State, Timer, Transition
+
+from .. import delays
+from .. import effects as do
+from .. import events as ev
+from .connection import HELLO
+
+Row = Transition
+
+# fmt: off
+# One row, one thought: laid out by hand, to be read as a table.
+
+HEARTBEAT = State(
+    name="heartbeat",
+    initial="idle",
+    children=(
+        State(name="idle"),
+        State(name="resting", timers=(Timer("ping_due", delays.fixed("ping_s")),)),
+        State(name="pinging", on_enter=(do.send_ping,), timers=(Timer("pong_deadline", delays.fixed("pong_s")),)),
+        State(name="verifying", on_enter=(do.send_ping,), timers=(Timer("verify_deadline", delays.fixed("verify_s")),)),
+        State(name="blind", note="we read nothing, so silence proves nothing"),
+        State(name="stopped", final=True),
+    ),
+)
+
+_BEATING = ("heartbeat/resting", "heartbeat/pinging", "heartbeat/verifying")
+
+HEARTBEAT_ROWS = (
+    Row(trigger=ev.HelloAccepted, source="heartbeat/idle", dest="heartbeat/resting", conditions=(In(HELLO),)),
+    Row(trigger=After("ping_due"), source="heartbeat/resting", dest="heartbeat/pinging", rules="V40"),
+    Row(trigger=ev.Ponged, source=("heartbeat/pinging", "heartbeat/verifying"), dest="heartbeat/resting", rules="V40"),
+    Row(trigger=After("pong_deadline"), source="heartbeat/pinging", dest="heartbeat/verifying", rules="V40 P43"),
+    Row(trigger=ev.FrameReceived, source="heartbeat/verifying", dest="heartbeat/resting", rules="P43"),
+    Row(trigger=After("verify_deadline"), source="heartbeat/verifying", dest="heartbeat/idle",
+        effects=(ev.PeerSilent(),), rules="V40 P42"),
+    Row(trigger=ev.ReadingPaused, source=_BEATING, dest="heartbeat/blind", rules="P43"),
+    Row(trigger=ev.ReadingResumed, source="heartbeat/blind", dest="heartbeat/resting", rules="P43"),
+    Row(trigger=ev.SessionEnded, source=(*_BEATING, "heartbeat/blind"), dest="heartbeat/idle"),
+    Row(trigger=ev.StopRequested, source=("heartbeat/idle", *_BEATING, "heartbeat/blind"), dest="heartbeat/stopped"),
+)
