@@ -45,6 +45,8 @@ class Message(Inbound, frozen=True, kw_only=True):
     text: str
     mentions: tuple[Mention, ...] = ()
     message_mode: str = ""
+    merged: bool = False
+    origin_device_id: str = ""
 
 
 class Ack(Inbound, frozen=True, kw_only=True):
@@ -78,6 +80,15 @@ class Other(Inbound, frozen=True, kw_only=True):
 
     event: str
     chat_id: str | None = None
+
+
+class Decoded(msgspec.Struct, frozen=True):
+    """What a frame means: the account's event, what the user gets if the chart says Deliver, and its numbers, if any."""
+
+    event: Event
+    inbound: Inbound | None = None
+    seq: int | None = None
+    dseq: int | None = None
 
 
 class Outgoing(msgspec.Struct, frozen=True, kw_only=True):

@@ -129,6 +129,55 @@ class ReportFrame(Command, frozen=True):
     error: str
 
 
+# -- messages ------------------------------------------------------------------------------------------------
+
+
+class KeepMessage(Command, frozen=True):
+    """Put the message into the message store. Answered by MessagesKept or MessagesNotKept."""
+
+    trace: str
+
+
+class DropMessage(Command, frozen=True):
+    """It is settled: forget it, in the message store too. Best effort."""
+
+    trace: str
+
+
+class TransmitMessage(Command, frozen=True):
+    """Write the message's frame, the same bytes each time. Answered by MessageAcked or MessageRefused, perhaps."""
+
+    socket: int
+    trace: str
+
+
+class SettleSend(Command, frozen=True):
+    """Tell who waits how the sending ended. ``sent``: whether the gateway has it. With an answer's frame, that is
+    beside this command.
+    """
+
+    trace: str
+    outcome: Literal["acked", "refused", "expired", "full", "dropped", "unpaired", "unkept", "ended"]
+    sent: Literal["yes", "no", "unknown"]
+    code: str = ""
+
+
+class SendReceipt(Command, frozen=True):
+    """Tell the gateway that every frame up to ``number`` was handled."""
+
+    socket: int
+    kind: Literal["seq", "dseq"]
+    number: int
+    epoch: str | int
+
+
+class ExpectHandling(Command, frozen=True):
+    """A numbered frame was accepted: FramesHandled follows once it, and all before it, were handled."""
+
+    socket: int
+    number: int
+
+
 # -- people --------------------------------------------------------------------------------------------------
 
 

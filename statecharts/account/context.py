@@ -35,6 +35,31 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True):
     offset: float
 
 
+class Queued(msgspec.Struct, frozen=True, kw_only=True):
+    """A message on its way, named by its ``trace``. The body is elsewhere.
+
+    ``due`` is when sending it is no longer worth anything, ``answer_by`` when its missing answer counts as lost, both
+    monotonic. ``sent_on`` is the socket it was written to last, 0 if it never left.
+    """
+
+    trace: str
+    chat: str
+    size: int
+    due: float | None
+    kept: bool = False
+    sent_on: int = 0
+    tries: int = 0
+    answer_by: float | None = None
+
+
+class DeadChat(msgspec.Struct, frozen=True, kw_only=True):
+    """A chat that the gateway has said ``code`` about: nothing is sent to it until then, unless it proves alive."""
+
+    chat: str
+    code: str
+    until: float
+
+
 class Account(msgspec.Struct, frozen=True, kw_only=True):
     """The context of the account chart."""
 
@@ -67,6 +92,19 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     rejected: int | None = None  # the generation that the gateway refused last
     welcomed: bool = False  # a hello-ok came since these credentials were adopted
     device_id: str = ""
+
+    # outbox
+    queue: tuple[Queued, ...] = ()
+    crowd: tuple[Queued, ...] = ()  # waits for a place in the queue
+    dead_chats: tuple[DeadChat, ...] = ()
+
+    # receipts: what we tell the gateway that was handled
+    ack_mode: str = ""
+    ack_epoch: str | int = ""
+    numbered: int = 0  # the last number that was read on this connection
+    gap_allowed: int = 0  # numbers that frames which could not be read may have had
+    handled: int = 0
+    acked: int = 0
 
     # what a person wants to know
     attempts: int = 0  # dials since the last stable session

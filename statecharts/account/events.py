@@ -1,6 +1,6 @@
 """What happens to an account. Those that answer a command echo its id; the rest of the world just speaks."""
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from holdfast.engine import Event
 
@@ -22,6 +22,27 @@ class RefreshRequested(Event, frozen=True):
 
     cause: str
     generation: int | None = None
+
+
+class ResumeRequested(Event, frozen=True):
+    """Whatever the account was parked for has been dealt with: dial again."""
+
+
+class SendRequested(Event, frozen=True):
+    """A message is to go out. ``trace`` names it, ``size`` is its frame's in bytes, ``life_s`` how many seconds it is
+    worth sending, or None for as long as it takes.
+    """
+
+    trace: str
+    chat: str
+    size: int
+    life_s: float | None
+
+
+class SendWithdrawn(Event, frozen=True):
+    """Who asked for it waits no longer. What never left is not sent any more."""
+
+    trace: str
 
 
 # -- the store -----------------------------------------------------------------------------------------------
@@ -68,6 +89,18 @@ class MirrorFailed(Event, frozen=True):
     """Answers WriteMirror and BlankMirror: the mirror cannot be written now."""
 
     error: str
+
+
+class MessagesKept(Event, frozen=True):
+    """Answers KeepMessage, for one or several: they are in the message store."""
+
+    traces: tuple[str, ...]
+
+
+class MessagesNotKept(Event, frozen=True):
+    """Answers KeepMessage, for one or several: the message store cannot be written now."""
+
+    traces: tuple[str, ...]
 
 
 # -- the refresh exchange (each echoes its id) ---------------------------------------------------------------
@@ -162,11 +195,15 @@ class Challenged(Event, frozen=True):
 
 
 class HelloAccepted(Event, frozen=True):
-    """The gateway let us in. ``device_id`` is the one it resolved."""
+    """The gateway let us in. ``device_id`` is the one it resolved; ``ack_mode`` ``dseq`` grants dense numbers, which
+    are acknowledged within ``ack_epoch``.
+    """
 
     correlates: ClassVar[str | None] = "socket"
     socket: int
     device_id: str = ""
+    ack_mode: Literal["", "dseq"] = ""
+    ack_epoch: str | int = ""
 
 
 class HelloRefused(Event, frozen=True):
@@ -184,11 +221,46 @@ class ReplayFinished(Event, frozen=True):
     socket: int
 
 
-class FrameReceived(Event, frozen=True):
-    """A frame for the user arrived."""
+class FrameNumbered(Event, frozen=True):
+    """The number of the frame that comes next: ``seq`` is sparse and opaque, ``dseq`` counts this connection's."""
 
     correlates: ClassVar[str | None] = "socket"
     socket: int
+    seq: int | None = None
+    dseq: int | None = None
+
+
+class FramesHandled(Event, frozen=True):
+    """Every numbered frame of this connection up to this one was handled, and that is stored."""
+
+    correlates: ClassVar[str | None] = "socket"
+    socket: int
+    number: int
+
+
+class FrameReceived(Event, frozen=True):
+    """A frame for the user arrived. It proves that there is a chat ``chat``, unless that is empty."""
+
+    correlates: ClassVar[str | None] = "socket"
+    socket: int
+    chat: str = ""
+
+
+class MessageAcked(Event, frozen=True):
+    """The gateway has the message that we sent as ``trace``."""
+
+    correlates: ClassVar[str | None] = "socket"
+    socket: int
+    trace: str
+
+
+class MessageRefused(Event, frozen=True):
+    """The gateway refused the message that we sent as ``trace``, for good."""
+
+    correlates: ClassVar[str | None] = "socket"
+    socket: int
+    trace: str
+    code: str
 
 
 class FrameRejected(Event, frozen=True):

@@ -1,6 +1,6 @@
 """Every number the account chart goes by, in one frozen, validated record. Durations are seconds."""
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -56,6 +56,19 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     ping_s: float = 20.0
     pong_s: float = 20.0
     verify_s: float = 5.0
+
+    # messages: a bounded queue, one message under way per chat, so that order is kept
+    outbox_max: int = 128
+    outbox_full: Literal["wait", "reject", "drop_oldest"] = "wait"
+    ack_s: float = 15.0  # without an answer for so long, the same frame is sent again, if it is still worth it
+    ack_tries_max: int = 3
+    dead_chat_s: float = 600.0
+    dead_chat_codes: tuple[str, ...] = ("chat_not_found", "not_member")
+
+    # receipts of reliable delivery
+    receipt_s: float = 0.2  # after what was handled has advanced
+    receipt_again_s: float = 30.0
+    receipt_lag_max: int = 1024  # handled and not acknowledged: then it is at once
 
     # ending
     close_s: float = 5.0
