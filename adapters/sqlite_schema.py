@@ -1,13 +1,29 @@
-"""The tables of the SQLite store, and the ladder that brings an older file up to them."""
+"""The tables of the SQLite files, and the ladders that bring older files up to them."""
 
 import sqlite3
 from collections.abc import Sequence
 from typing import Final
 
-APPLICATION_ID: Final = 0x484C4446
-"""``HLDF`` in the file's header: tells a credential store from any other SQLite database."""
+import msgspec
 
-_V1: Final = (
+
+class Schema(msgspec.Struct, frozen=True, kw_only=True):
+    """What a kind of file holds.
+
+    ``application_id`` stands in the file's header and tells it from any other SQLite database. ``ladder[n]`` brings a
+    file of version ``n`` to version ``n + 1``: rungs are only ever added, never changed. ``vital`` is the table that is
+    looked through for damage at each opening. ``name`` and ``remedy`` tell a person what it is, and what to do when it
+    is damaged.
+    """
+
+    application_id: int
+    ladder: Sequence[Sequence[str]]
+    vital: str
+    name: str
+    remedy: str
+
+
+_ACCOUNTS: Final = (
     """CREATE TABLE accounts (
         account TEXT NOT NULL PRIMARY KEY,
         generation INTEGER NOT NULL,
@@ -36,22 +52,59 @@ _V1: Final = (
     "CREATE INDEX history_of_account ON history (account, id)",
 )
 
-LADDER: Final[Sequence[Sequence[str]]] = (_V1,)
-"""``LADDER[n]`` brings a file of version ``n`` to version ``n + 1``. Rungs are only ever added, never changed."""
+CREDENTIALS: Final = Schema(
+    application_id=0x484C4446,  # "HLDF"
+    ladder=(_ACCOUNTS,),
+    vital="accounts",
+    name="credential store",
+    remedy="restore a copy, or move it away and pair the account again",
+)
+
+_MESSAGES: Final = (
+    """CREATE TABLE outbox (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        account TEXT NOT NULL,
+        message_id TEXT NOT NULL,
+        trace_id TEXT NOT NULL,
+        chat_id TEXT NOT NULL,
+        frame TEXT NOT NULL,
+        queued_at REAL NOT NULL,
+        expires_at REAL,
+        UNIQUE (account, message_id)
+    )""",
+    "CREATE INDEX outbox_of_trace ON outbox (account, trace_id)",
+    """CREATE TABLE handled (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        account TEXT NOT NULL,
+        message BLOB NOT NULL,
+        digest BLOB NOT NULL,
+        merged INTEGER NOT NULL,
+        UNIQUE (account, message)
+    )""",
+    "CREATE INDEX handled_of_account ON handled (account, id)",
+)
+
+MESSAGES: Final = Schema(
+    application_id=0x484C444D,  # "HLDM"
+    ladder=(_MESSAGES,),
+    vital="outbox",
+    name="message store",
+    remedy="restore a copy, or move it away, and what was not sent yet with it",
+)
 
 
-def climb(connection: sqlite3.Connection, ladder: Sequence[Sequence[str]]) -> None:
+def climb(connection: sqlite3.Connection, schema: Schema) -> None:
     """Bring the file to the newest version, all rungs in one transaction: a crash leaves the old version or the new.
 
     Another process may be doing the same: the version is read again once the write lock is held.
     """
     connection.execute("BEGIN IMMEDIATE")
     try:
-        for version in range(version_of(connection), len(ladder)):
-            for statement in ladder[version]:
+        for version in range(version_of(connection), len(schema.ladder)):
+            for statement in schema.ladder[version]:
                 connection.execute(statement)
             connection.execute(f"PRAGMA user_version = {version + 1}")
-        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute(f"PRAGMA application_id = {schema.application_id}")
         connection.execute("COMMIT")
     except BaseException:
         if connection.in_transaction:
@@ -64,8 +117,8 @@ def version_of(connection: sqlite3.Connection) -> int:
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
 
-def is_foreign(connection: sqlite3.Connection) -> bool:
-    """True for a database that some other application made."""
-    if connection.execute("PRAGMA application_id").fetchone()[0] == APPLICATION_ID:
+def is_foreign(connection: sqlite3.Connection, schema: Schema) -> bool:
+    """True for a database of another kind."""
+    if connection.execute("PRAGMA application_id").fetchone()[0] == schema.application_id:
         return False
     return bool(connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0])

@@ -12,6 +12,7 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from holdfast.adapters import (
     HistoryRow,
@@ -26,7 +27,8 @@ from holdfast.adapters import (
 
 PAIR = TokenPair("access-s3cret-0000", "refresh-s3cret-0000")
 ME = Identity(user_id="usr-1")
-V1 = import_module("holdfast.adapters.sqlite_schema").LADDER
+SCHEMA = import_module("holdfast.adapters.sqlite_schema").CREDENTIALS
+V1 = SCHEMA.ladder
 posix = pytest.mark.skipif(os.name != "posix", reason="needs POSIX files")
 
 
@@ -108,7 +110,7 @@ def test_after_a_logout_no_file_holds_a_token_that_ever_was(path: Path, store: S
 
 
 def test_a_logout_that_cannot_tidy_up_is_a_logout_all_the_same(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("holdfast.adapters.sqlite_store.BUSY_S", 0.01)
+    monkeypatch.setattr("holdfast.adapters.sqlite_file.BUSY_S", 0.01)
     filled(path)
     with closing(SqliteStore(path)) as store, database(path) as reader:
         reader.execute("BEGIN")
@@ -133,7 +135,7 @@ def test_an_empty_file_and_an_empty_database_become_a_store(tmp_path: Path) -> N
 def test_an_older_store_is_brought_up_and_keeps_its_rows(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     filled(path)
     newer = (*V1, ("ALTER TABLE accounts ADD COLUMN later TEXT", "UPDATE accounts SET later = 'filled'"), ())
-    monkeypatch.setattr("holdfast.adapters.sqlite_store.LADDER", newer)
+    monkeypatch.setattr(SqliteStore, "_schema", replace(SCHEMA, ladder=newer))
     with closing(SqliteStore(path)) as store:
         assert store.read("a").pair == PAIR
         assert store.rotate("a", 1, TokenPair("access-1"), 2.0) == 2
@@ -145,7 +147,7 @@ def test_a_migration_that_fails_leaves_the_older_store(path: Path, monkeypatch: 
     filled(path)
     broken = (*V1, ("ALTER TABLE accounts ADD COLUMN later TEXT", "no SQL at all"))
     with monkeypatch.context() as patch, closing(SqliteStore(path)) as store:
-        patch.setattr("holdfast.adapters.sqlite_store.LADDER", broken)
+        patch.setattr(SqliteStore, "_schema", replace(SCHEMA, ladder=broken))
         with pytest.raises(StoreError):
             store.open()
     with closing(SqliteStore(path)) as store:
@@ -253,7 +255,7 @@ def test_a_folder_without_permission(tmp_path: Path) -> None:
 
 
 def test_a_store_that_somebody_keeps_locked(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("holdfast.adapters.sqlite_store.BUSY_S", 0.01)
+    monkeypatch.setattr("holdfast.adapters.sqlite_file.BUSY_S", 0.01)
     filled(path)
     with closing(SqliteStore(path)) as store, database(path) as other:
         other.execute("BEGIN IMMEDIATE")
@@ -265,8 +267,8 @@ def test_a_store_that_somebody_keeps_locked(path: Path, monkeypatch: pytest.Monk
 
 
 def test_what_may_be_lost_is_not_waited_for_as_long_as_tokens(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("holdfast.adapters.sqlite_store.BUSY_S", 0.02)
-    monkeypatch.setattr("holdfast.adapters.sqlite_store.SPARE_BUSY_S", 0.01)
+    monkeypatch.setattr("holdfast.adapters.sqlite_file.BUSY_S", 0.02)
+    monkeypatch.setattr("holdfast.adapters.sqlite_file.SPARE_BUSY_S", 0.01)
     filled(path)
     ran: list[str] = []
     with closing(SqliteStore(path)) as store, database(path) as other:
