@@ -42,7 +42,7 @@ def plan_refetch(invalidation: Invalidation, seen_version: int | None) -> Refetc
     (S0-59). ``title`` and ``description`` mean the conversation. Any other scope, known or not, means the behaviour and
     not the conversation, and in a chat that is not known to be direct it means nothing (S0-60).
     """
-    if is_stale(invalidation.version, seen_version):
+    if _is_stale(invalidation.version, seen_version):
         return None
     wanted = [SCOPES.get(scope, OTHER_SCOPE) for scope in invalidation.scope] or [NO_SCOPE]
     refetch = Refetch(
@@ -52,11 +52,16 @@ def plan_refetch(invalidation: Invalidation, seen_version: int | None) -> Refetc
     return None if refetch == NOTHING else refetch
 
 
-def is_stale(version: int | None, seen: int | None) -> bool:
+def _is_stale(version: int | None, seen: int | None) -> bool:
     """Whether a version was seen already, or a newer one. Where one is unknown, nothing can be said: it is not."""
     return version is not None and seen is not None and version <= seen
 
 
+def is_older(version: int | None, announced: int | None) -> bool:
+    """Whether what was fetched is older than what an invalidation announced, as far as both are known."""
+    return version is not None and announced is not None and version < announced
+
+
 def newer(version: int | None, seen: int | None) -> int | None:
     """The newer of two versions, as far as they are known."""
-    return seen if version is None or is_stale(version, seen) else version
+    return seen if version is None or _is_stale(version, seen) else version

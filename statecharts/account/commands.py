@@ -4,6 +4,9 @@ from typing import Literal
 
 from holdfast.engine import Command
 
+SendOutcome = Literal["acked", "refused", "expired", "full", "dropped", "unpaired", "unkept", "ended"]
+Sent = Literal["yes", "no", "unknown"]
+
 # -- the store and its mirror --------------------------------------------------------------------------------
 
 
@@ -157,13 +160,15 @@ class SettleSend(Command, frozen=True):
     """
 
     trace: str
-    outcome: Literal["acked", "refused", "expired", "full", "dropped", "unpaired", "unkept", "ended"]
-    sent: Literal["yes", "no", "unknown"]
+    outcome: SendOutcome
+    sent: Sent
     code: str = ""
 
 
 class SendReceipt(Command, frozen=True):
-    """Tell the gateway that every frame up to ``number`` was handled."""
+    """Store what was handled, and then tell the gateway that every frame up to ``number`` was; nothing, if that is 0.
+    Answered by HandledNotStored, if it cannot be stored.
+    """
 
     socket: int
     kind: Literal["seq", "dseq"]
@@ -172,7 +177,7 @@ class SendReceipt(Command, frozen=True):
 
 
 class ExpectHandling(Command, frozen=True):
-    """A numbered frame was accepted: FramesHandled follows once it, and all before it, were handled."""
+    """A numbered frame comes next: FramesHandled follows once it, and all before it, were handled."""
 
     socket: int
     number: int

@@ -48,7 +48,7 @@ class Queued(msgspec.Struct, frozen=True, kw_only=True):
     due: float | None
     kept: bool = False
     sent_on: int = 0
-    tries: int = 0
+    misses: int = 0
     answer_by: float | None = None
 
 

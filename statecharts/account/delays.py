@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from holdfast.engine import Stamp
 
+from . import queue
 from .context import Account
 from .timing import equal_jitter, ladder, lasts, until, upward_jitter
 
@@ -49,3 +50,14 @@ def store_retry(a: Account, at: Stamp) -> float:
 def mirror_retry(a: Account, at: Stamp) -> float:
     """Between attempts to write the mirror, which is best effort (V01)."""
     return ladder(a.policy.mirror_retry_base_s, a.policy.mirror_retry_cap_s, max(0, a.mirror_tries - 1))
+
+
+def outbox_look(a: Account, at: Stamp) -> float | None:
+    """Until a message, its answer, or the silence towards a chat is overdue."""
+    moment = queue.next_look(a)
+    return None if moment is None else max(0.0, moment - at.now)
+
+
+def receipt_again(a: Account, at: Stamp) -> float | None:
+    """Until a receipt is told once more, if there was one."""
+    return a.policy.receipt_again_s if a.acked else None

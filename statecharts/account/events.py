@@ -231,11 +231,15 @@ class FrameNumbered(Event, frozen=True):
 
 
 class FramesHandled(Event, frozen=True):
-    """Every numbered frame of this connection up to this one was handled, and that is stored."""
+    """The user has handled something: of this connection, every numbered frame up to ``number``; 0 if that is new of
+    none.
+    """
 
-    correlates: ClassVar[str | None] = "socket"
-    socket: int
     number: int
+
+
+class HandledNotStored(Event, frozen=True):
+    """Answers SendReceipt: the message store cannot be written now, so nothing was acknowledged."""
 
 
 class FrameReceived(Event, frozen=True):
@@ -264,11 +268,12 @@ class MessageRefused(Event, frozen=True):
 
 
 class FrameRejected(Event, frozen=True):
-    """A frame could not be understood. It is counted and survived."""
+    """A frame could not be understood. It is counted and survived. ``numbered``: its number, if any, was told."""
 
     correlates: ClassVar[str | None] = "socket"
     socket: int
     error: str
+    numbered: bool = False
 
 
 class ReadingPaused(Event, frozen=True):
@@ -325,6 +330,10 @@ class TokenRefused(Event, frozen=True):
 
 class SessionEnded(Event, frozen=True):
     """The connection is no longer online."""
+
+
+class GapFound(Event, frozen=True):
+    """Frames are missing: only a new connection brings them (P59)."""
 
 
 class PeerSilent(Event, frozen=True):

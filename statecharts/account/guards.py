@@ -2,15 +2,25 @@
 
 from holdfast.engine import Event, Stamp
 
+from . import queue
 from .classify import Verdict, classify
 from .context import Account
 from .events import (
     CredentialsChanged,
     CredentialsRead,
+    FrameNumbered,
+    FrameReceived,
+    FrameRejected,
+    FramesHandled,
     HelloRefused,
+    MessageAcked,
+    MessageRefused,
     RefreshFailed,
     RefreshRequested,
     RefreshSucceeded,
+    SendRequested,
+    SendWithdrawn,
+    SocketClosed,
 )
 from .timing import lasts, reached
 
@@ -153,3 +163,81 @@ def made_progress(a: Account, e: RefreshSucceeded, at: Stamp) -> bool:
 def should_reconnect(a: Account, e: Event, at: Stamp) -> bool:
     """A refresh for this cause moves the open session to the new token (S0-24, V15)."""
     return a.cause in a.policy.refresh_causes_reconnecting
+
+
+# -- the outbox ----------------------------------------------------------------------------------------------
+
+
+def has_room(a: Account, e: Event, at: Stamp) -> bool:
+    """One more message may be queued (P57)."""
+    return queue.has_room(a)
+
+
+def rejects_when_full(a: Account, e: Event, at: Stamp) -> bool:
+    """What finds no room is refused."""
+    return a.policy.outbox_full == "reject"
+
+
+def drops_when_full(a: Account, e: Event, at: Stamp) -> bool:
+    """The oldest makes room."""
+    return a.policy.outbox_full == "drop_oldest"
+
+
+def is_dead_chat(a: Account, e: SendRequested, at: Stamp) -> bool:
+    """The gateway refused this chat a while ago, and nothing has come from it since."""
+    found = queue.dead(a, e.chat)
+    return found is not None and at.now < found.until
+
+
+def revives_chat(a: Account, e: FrameReceived, at: Stamp) -> bool:
+    """A chat that counts as dead proves alive."""
+    return bool(a.dead_chats) and queue.dead(a, e.chat) is not None
+
+
+def never_left(a: Account, e: SendWithdrawn, at: Stamp) -> bool:
+    """The message was not written to any connection."""
+    found = queue.find(a, e.trace)
+    return found is not None and not found.sent_on
+
+
+def is_queued(a: Account, e: MessageAcked | MessageRefused, at: Stamp) -> bool:
+    """We wait for this answer."""
+    return queue.find(a, e.trace) is not None
+
+
+def refuses_chat(a: Account, e: MessageRefused, at: Stamp) -> bool:
+    """The refusal is about the chat, not about the message."""
+    return e.code in a.policy.dead_chat_codes
+
+
+def is_too_big(a: Account, e: SocketClosed, at: Stamp) -> bool:
+    """The gateway closed because of the size of a frame."""
+    return e.code in a.policy.oversize_codes
+
+
+# -- receipts ------------------------------------------------------------------------------------------------
+
+
+def is_dense(a: Account, e: Event, at: Stamp) -> bool:
+    """The gateway numbers each frame of this connection."""
+    return a.ack_mode == "dseq"
+
+
+def has_number(a: Account, e: FrameNumbered, at: Stamp) -> bool:
+    """It has a number of the kind that counts here."""
+    return (e.dseq if a.ack_mode else e.seq) is not None
+
+
+def leaves_gap(a: Account, e: FrameNumbered, at: Stamp) -> bool:
+    """It is not the number that comes next, nor one that unreadable frames explain (P59)."""
+    return e.dseq is not None and not 0 < e.dseq - a.numbered <= 1 + a.gap_allowed
+
+
+def is_numbered(a: Account, e: FrameRejected, at: Stamp) -> bool:
+    """Its number could be read."""
+    return e.numbered
+
+
+def lags_behind(a: Account, e: FramesHandled, at: Stamp) -> bool:
+    """So much was handled that telling it cannot wait for a timer."""
+    return e.number - a.acked >= a.policy.receipt_lag_max

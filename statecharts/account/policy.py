@@ -62,6 +62,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     outbox_full: Literal["wait", "reject", "drop_oldest"] = "wait"
     ack_s: float = 15.0  # without an answer for so long, the same frame is sent again, if it is still worth it
     ack_tries_max: int = 3
+    oversize_codes: tuple[int, ...] = (1009,)  # closed over a frame that is never to be sent again
     dead_chat_s: float = 600.0
     dead_chat_codes: tuple[str, ...] = ("chat_not_found", "not_member")
 

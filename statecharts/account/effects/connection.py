@@ -81,6 +81,15 @@ def abandon_silent(a: Account, e: Event, at: Stamp) -> Out:
     )
 
 
+@effect(CloseSocket, Record)
+def abandon_gap(a: Account, e: Event, at: Stamp) -> Out:
+    error = "frames were missing"
+    return a.but(last_error=error, floor=0.0), (
+        _close(a, 1000, "delivery gap"),
+        Record("connection", "disconnected", 1000, "delivery gap"),
+    )
+
+
 def _close(a: Account, code: int, reason: str) -> CloseSocket:
     return CloseSocket(a.socket, code, reason, a.policy.close_s)
 

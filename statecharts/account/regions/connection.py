@@ -34,7 +34,7 @@ CONNECTION = State(
         State(
             name="online",
             initial="replaying",
-            on_exit=(ev.SessionEnded(),),
+            on_exit=(do.last_receipt, ev.SessionEnded()),
             timers=(Timer("stable", delays.fixed("stable_s")),),
             children=(
                 State(name="replaying", timers=(Timer("replay_idle", delays.fixed("replay_idle_s")),)),
@@ -112,6 +112,7 @@ CONNECTION_ROWS = (
     Row(trigger=ev.Rotated, source=_ONLINE, dest="connection/closing", conditions=(g.should_reconnect,),
         effects=(do.closing("token refresh"),), rules="S0-24 V15"),
     Row(trigger=ev.SocketClosed, source=_ONLINE, dest=_WAIT, effects=(do.note_drop,), rules="S0-61 P35"),
+    Row(trigger=ev.GapFound, source=_ONLINE, dest=_WAIT, effects=(do.abandon_gap,), rules="P59"),
     Row(trigger=ev.PeerSilent, source=_ONLINE, dest=_WAIT, effects=(do.abandon_silent,), rules="V40 P42"),
     # closing on our own account
     Row(trigger=ev.SocketClosed, source="connection/closing", dest="connection/closed"),

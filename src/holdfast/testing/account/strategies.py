@@ -8,11 +8,13 @@ import msgspec
 from hypothesis import strategies as st
 
 from holdfast.engine import Armed, Event, Snapshot, TimerFired
-from holdfast.statecharts import EXACT, SEED, Credential, Policy, account_chart
+from holdfast.statecharts import EXACT, SEED, Credential, MessageRefused, Policy, account_chart
 
 WALLS = st.floats(0, 4e9)
 GENERATIONS = st.integers(0, 4)
 IDS = st.integers(0, 4)
+TRACES = st.sampled_from(("t1", "t2", "t3", "t4"))
+NUMBERS = st.none() | st.integers(0, 6)
 
 _REASONS = st.sampled_from(("", "Auth service unavailable", "authentication failed", "token expired", "busy"))
 _CODES = st.sampled_from(("", "1", "400", "10003"))
@@ -34,7 +36,13 @@ def credentials() -> st.SearchStrategy[Credential]:
 def policies() -> st.SearchStrategy[Policy]:
     """Policies that somebody could run: both classifiers, any causes that reconnect, scaled up and down."""
     causes = st.sampled_from(((), ("proactive",), ("proactive", "rest-401", "user")))
-    base = st.builds(Policy, classifier=st.sampled_from((SEED, EXACT)), refresh_causes_reconnecting=causes)
+    base = st.builds(
+        Policy,
+        classifier=st.sampled_from((SEED, EXACT)),
+        refresh_causes_reconnecting=causes,
+        outbox_max=st.integers(1, 3),
+        outbox_full=st.sampled_from(("wait", "reject", "drop_oldest")),
+    )
     return st.builds(Policy.scaled, base, st.sampled_from((1.0, 0.001, 20.0)))
 
 
@@ -51,12 +59,26 @@ _FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "error": st.just("an error"),
     "nonce": st.just("nonce"),
     "device_id": st.sampled_from(("", "device")),
+    "trace": TRACES,
+    "traces": st.lists(TRACES, max_size=3).map(tuple),
+    "chat": st.sampled_from(("", "cnv_1", "cnv_2")),
+    "size": st.integers(0, 1_000_000),
+    "life_s": st.none() | st.floats(0, 100),
+    "seq": NUMBERS,
+    "dseq": NUMBERS,
+    "number": st.integers(0, 6),
+    "numbered": st.booleans(),
+    "ack_mode": st.sampled_from(("", "dseq")),
+    "ack_epoch": st.just("epoch"),
 }
-_CLOSE_CODES = st.sampled_from((1000, 1005, 1006, 4001))
+_CLOSE_CODES = st.sampled_from((1000, 1005, 1006, 1009, 4001))
+_ANSWER_CODES = st.sampled_from(("", "bad_request", "not_member"))
 
 
 def _fields(kind: type[Event]) -> dict[str, st.SearchStrategy[Any]]:
     fields = {name: _FIELDS[name] for name in kind.__struct_fields__}
+    if kind is MessageRefused:
+        fields["code"] = _ANSWER_CODES
     for field in msgspec.structs.fields(kind):
         if field.name == "code" and field.type is int:
             fields["code"] = _CLOSE_CODES
