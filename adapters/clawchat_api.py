@@ -2,13 +2,12 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 from urllib.parse import quote
 
 import httpx
 import msgspec
 
-from .clawchat import _is_array, _is_object, _whole
 from .clawchat_http import _decode, _Envelope, _Unreadable
 from .errors import HoldfastError
 from .http import ANSWER_BYTES_MAX, describe
@@ -111,10 +110,10 @@ async def _get(client: httpx.AsyncClient, path: str, read: Callable[[dict[str, A
 
 
 async def _answer(client: httpx.AsyncClient, path: str) -> tuple[httpx.Response, bytes]:
-    """The answer and as much of its body as was sent, encoded or not: one that is compressed could be a bomb."""
+    # An answer that is compressed could be a bomb.
     async with client.stream("GET", path, headers={"Accept-Encoding": "identity"}) as response:
         body = bytearray()
-        async for chunk in response.aiter_raw():
+        async for chunk in response.aiter_bytes():
             body += chunk
             if len(body) > ANSWER_BYTES_MAX:
                 raise RestFailed(response.status_code, None, "the answer is too long")
@@ -182,7 +181,7 @@ def _conversation(found: dict[str, Any]) -> Conversation | None:
         title=_text(found, "title"),
         description=_text(found, "description"),
         member_ids=_member_ids(found.get("members", found.get("member_ids"))),
-        version=_whole(found.get("version")),
+        version=_version(found),
         raw=found,
     )
 
@@ -195,7 +194,7 @@ def _agent(found: dict[str, Any]) -> AgentInfo | None:
         id=agent_id,
         name=_text(found, "name", "nick_name"),
         behavior=_text(found, "behavior"),
-        version=_whole(found.get("version")),
+        version=_version(found),
         raw=found,
     )
 
@@ -205,12 +204,18 @@ def _text(found: dict[str, Any], *names: str) -> str | None:
     return next((value for name in names if isinstance(value := found.get(name), str)), None)
 
 
-def _member_ids(found: Any) -> tuple[str, ...]:
+def _version(found: dict[str, Any]) -> int | None:
+    version = found.get("version")
+    return version if isinstance(version, int) and not isinstance(version, bool) else None
+
+
+def _member_ids(found: object) -> tuple[str, ...]:
     """Members come as ids, or as objects with one: what else there is, is left out."""
-    return tuple(filter(None, map(_member_id, found))) if _is_array(found) else ()
+    members = cast("list[object]", found) if isinstance(found, list) else []
+    return tuple(filter(None, map(_member_id, members)))
 
 
-def _member_id(found: Any) -> str | None:
-    if _is_object(found):
-        return _text(found, "user_id", "id")
+def _member_id(found: object) -> str | None:
+    if isinstance(found, dict):
+        return _text(cast("dict[str, Any]", found), "user_id", "id")
     return found if isinstance(found, str) else None

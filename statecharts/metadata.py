@@ -57,11 +57,6 @@ def _is_stale(version: int | None, seen: int | None) -> bool:
     return version is not None and seen is not None and version <= seen
 
 
-def is_older(version: int | None, announced: int | None) -> bool:
-    """Whether what was fetched is older than what an invalidation announced, as far as both are known."""
-    return version is not None and announced is not None and version < announced
-
-
 def newer(version: int | None, seen: int | None) -> int | None:
     """The newer of two versions, as far as they are known."""
     return seen if version is None or _is_stale(version, seen) else version
