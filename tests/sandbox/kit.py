@@ -59,7 +59,7 @@ class Peer:
 def connect_frame(token: str, nonce: str, device_id: str = "dev-a", /, **changes: Any) -> dict[str, Any]:
     payload = {
         "token": token, "nonce": nonce, "device_id": device_id, "client_version": "test/1", "protocol_version": 2,
-        "capabilities": {"multi_device": True},
+        "capabilities": {"device_replay": True},
     }  # fmt: skip
     return {"version": "2", "event": "connect", "trace_id": "t-1", "emitted_at": 1, "payload": {**payload, **changes}}
 

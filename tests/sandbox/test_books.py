@@ -1,13 +1,18 @@
 """The pure parts: the account book's and the mailbox's bounds and rules."""
 
+import json
+from itertools import pairwise
+
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from holdfast.sandbox.book import GRANTS_MAX, Book, Pages, Refused
+from holdfast.sandbox.delivery import Delivery, place_of, seq_of
 from holdfast.sandbox.mail import DEVICES_MAX, Mailbox, StoredMessage
-from holdfast.sandbox.settings import GatewaySettings
+from holdfast.sandbox.settings import GatewaySettings, Reliable
 from holdfast.sandbox.tokens import Mint, TokenPair, digest, short
 
 MINT = Mint(GatewaySettings())
@@ -62,31 +67,111 @@ def test_only_the_start_of_a_digest_is_shown() -> None:
     assert tokens.access not in repr(tokens)
 
 
+def delivery(mailbox: Mailbox, device_id: str, level: Reliable = "off") -> Delivery:
+    mailbox.enter(device_id)
+    return Delivery(mailbox, device_id, level, echoes=False, skips=lambda: False)
+
+
 @given(st.lists(st.one_of(st.just("push"), st.sampled_from(["a", "b"]))))
 def test_each_device_gets_each_kept_frame_once_and_in_order(steps: list[str]) -> None:
     mailbox, pushed = Mailbox(), 0
     got: dict[str, list[int]] = {"a": [], "b": []}
+    sessions = {device_id: delivery(mailbox, device_id) for device_id in got}
     for step in steps:
         if step == "push":
             mailbox.queue(str(pushed), 4)
             pushed += 1
-        elif (frame := mailbox.peek(step)) is not None:
-            mailbox.advance(step)
+        elif (frame := sessions[step].take()) is not None:
             got[step].append(int(frame))
+            sessions[step] = delivery(mailbox, step)
     for device_id, frames in got.items():
-        while (frame := mailbox.peek(device_id)) is not None:
-            mailbox.advance(device_id)
+        while (frame := sessions[device_id].take()) is not None:
             frames.append(int(frame))
         assert frames == sorted(set(frames))
         assert frames[-4:] == list(range(pushed))[-4:]
+
+
+class ReliableDevice(RuleBasedStateMachine):
+    """A device that loses its connection at any time, and acks when it likes what it has handled."""
+
+    level: Reliable = "v2"
+
+    @initialize()
+    def connect(self) -> None:
+        self.mailbox, self.pushed = Mailbox(), 0
+        self.handled: set[int] = set()
+        self.session = delivery(self.mailbox, "d", self.level)
+
+    @rule()
+    def push(self) -> None:
+        self.mailbox.queue(f'{{"n":{self.pushed}}}', 1_000)
+        self.pushed += 1
+
+    @rule()
+    def answer(self) -> None:
+        self.session.answer("{}")
+
+    @rule()
+    def read(self) -> None:
+        frame = self.session.take()
+        if frame is not None:
+            fields = json.loads(frame)
+            self.handled |= {fields["n"]} if "n" in fields else set()
+
+    @rule(back=st.integers(0, 3))
+    def ack(self, back: int) -> None:
+        if self.session.sent and self.session.knows(self.session.sent - back):
+            self.session.ack(self.session.sent - back)
+
+    @rule()
+    def reconnect(self) -> None:
+        self.session = delivery(self.mailbox, "d", self.level)
+
+    @invariant()
+    def nothing_unhandled_is_past_the_cursor(self) -> None:
+        assert set(range(self.mailbox.cursors["d"])) <= self.handled
+
+    def teardown(self) -> None:
+        self.reconnect()
+        while not self.session.caught_up:
+            self.read()
+        assert self.handled == set(range(self.pushed))
+        if self.session.sent:
+            self.session.ack(self.session.sent)
+        assert self.mailbox.unconfirmed("d") == 0
+
+
+class SparselyReliableDevice(ReliableDevice):
+    level: Reliable = "v1"
+
+
+TestReliableDevice = ReliableDevice.TestCase
+TestSparselyReliableDevice = SparselyReliableDevice.TestCase
+
+
+def test_seq_rises_unevenly_and_is_read_back() -> None:
+    numbers = [seq_of(place) for place in range(50)]
+    assert {later - earlier for earlier, later in pairwise(numbers)} == {2, 4}
+    assert [place_of(number) for number in numbers] == list(range(50))
+    others = set(range(numbers[0] - 100, numbers[-1])) - set(numbers)
+    assert {place_of(number) for number in others} == {None}
 
 
 def test_cursors_are_bounded() -> None:
     mailbox = Mailbox()
     mailbox.queue("x", 1)
     for number in range(DEVICES_MAX + 5):
-        mailbox.advance(f"d{number}")
+        mailbox.confirm(f"d{number}", 1)
     assert len(mailbox.cursors) == DEVICES_MAX
+
+
+def test_origins_go_with_their_frames() -> None:
+    mailbox = Mailbox()
+    for number in range(5):
+        mailbox.queue("x", 2, origin=str(number))
+    assert mailbox.origins == {3: "3", 4: "4"}
+    again = msgspec.json.decode(msgspec.json.encode(mailbox), type=Mailbox)
+    assert again == mailbox
 
 
 def test_bytes_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

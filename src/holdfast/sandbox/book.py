@@ -2,6 +2,7 @@
 
 import secrets
 from enum import Enum
+from typing import Literal
 
 import msgspec
 
@@ -13,6 +14,9 @@ CODES_MAX = 10_000
 CHATS_MAX = 20_000
 GRANTS_MAX = 100  # Devices per account. The oldest pairing gives way.
 ACCESS_TOKENS_MAX = 32  # Per grant. A client that refreshes more often within a lifetime is testing something else.
+
+
+ChatKind = Literal["direct", "group"]
 
 
 class BookFull(Exception):
@@ -48,6 +52,19 @@ class Account(msgspec.Struct, kw_only=True):
     conversation_id: str
     grants: dict[str, Grant]
     """By device id."""
+    behavior: str = ""
+    """What the agent is told about how to act."""
+    behavior_version: int = 1
+
+
+class About(msgspec.Struct, frozen=True, kw_only=True):
+    """What a conversation is called. Its version rises with each change; ``updated_at`` is epoch milliseconds."""
+
+    kind: ChatKind = "direct"
+    title: str = ""
+    description: str = ""
+    version: int = 1
+    updated_at: int = 0
 
 
 class Pages(msgspec.Struct, kw_only=True):
@@ -56,6 +73,8 @@ class Pages(msgspec.Struct, kw_only=True):
     accounts: dict[str, Account] = msgspec.field(default_factory=dict[str, Account])
     chats: dict[str, list[str]] = msgspec.field(default_factory=dict[str, list[str]])
     """Conversation id to its members' user ids."""
+    about: dict[str, About] = msgspec.field(default_factory=dict[str, About])
+    """By conversation id, of those that were ever described."""
     codes: dict[str, bool] = msgspec.field(default_factory=dict[str, bool])
     """Digest of a pairing code to whether it was used."""
 
@@ -125,11 +144,47 @@ class Book:
             members.remove(user_id)
         if not members:
             self.pages.chats.pop(chat_id, None)
+            self.pages.about.pop(chat_id, None)
 
     def members(self, chat_id: str) -> tuple[str, ...] | None:
         """User ids of the conversation, or None if it doesn't exist."""
         members = self.pages.chats.get(chat_id)
         return None if members is None else tuple(members)
+
+    def about(self, chat_id: str) -> About:
+        """What the conversation is called; nothing much if nobody ever said."""
+        return self.pages.about.get(chat_id, About())
+
+    def describe(
+        self, chat_id: str, now_ms: int, title: str | None, description: str | None, kind: ChatKind | None
+    ) -> int:
+        """Change what a conversation is called, except what is None; returns the new version.
+
+        Raises:
+            LookupError: no such conversation.
+        """
+        if chat_id not in self.pages.chats:
+            raise LookupError(f"the sandbox knows no conversation {chat_id!r}")
+        old = self.about(chat_id)
+        self.pages.about[chat_id] = About(
+            kind=old.kind if kind is None else kind,
+            title=old.title if title is None else title,
+            description=old.description if description is None else description,
+            version=old.version + 1,
+            updated_at=now_ms,
+        )
+        return old.version + 1
+
+    def set_behavior(self, user_id: str, text: str) -> int:
+        """Change what the user's agent is told; returns the new version.
+
+        Raises:
+            LookupError: no such user.
+        """
+        account = self.account(user_id)
+        account.behavior = text
+        account.behavior_version += 1
+        return account.behavior_version
 
     def add_code(self, code: str) -> None:
         """A new pairing code. A code that is already known keeps its state: used stays used.

@@ -22,11 +22,14 @@ from .forms import (
     Outage,
     PairingCode,
     PushFrame,
+    PushInvalidation,
     PushMessage,
     PushRaw,
     PushSignal,
     Resolve,
     Revoke,
+    SetBehavior,
+    SetConversation,
     Wait,
 )
 from .http_wire import HttpRequest, Reply, Respond, json_reply
@@ -68,6 +71,13 @@ def _push_signal(gateway: "Gateway", form: PushSignal) -> Result:
     return {"event_id": event_id}
 
 
+def _set_conversation(gateway: "Gateway", form: SetConversation) -> Result:
+    version = gateway.set_conversation(
+        form.chat_id, title=form.title, description=form.description, kind=form.kind
+    )  # fmt: skip
+    return {"version": version}
+
+
 def _push_raw(gateway: "Gateway", form: PushRaw) -> Result:
     data = form.text if form.text is not None else form.binary
     if data is None:
@@ -86,6 +96,10 @@ ACTIONS: dict[str, Action] = {
     "issue": _action(Issue, _issue),
     "pairing-code": _action(PairingCode, lambda gateway, form: {"code": gateway.pairing_code(form.code)}),
     "conversation": _action(Conversation, _conversation),
+    "set-conversation": _action(SetConversation, _set_conversation),
+    "set-behavior": _action(
+        SetBehavior, lambda gateway, form: {"version": gateway.set_behavior(form.user_id, form.text)}
+    ),
     "revoke": _action(
         Revoke, lambda gateway, form: gateway.revoke(form.user_id, access=form.access, refresh=form.refresh)
     ),
@@ -104,6 +118,9 @@ ACTIONS: dict[str, Action] = {
     "push-frame": _action(
         PushFrame,
         lambda gateway, form: gateway.push_frame(form.user_id, form.event, form.payload, **form.fields),
+    ),
+    "push-invalidation": _action(
+        PushInvalidation, lambda gateway, form: gateway.push_invalidation(**msgspec.structs.asdict(form))
     ),
     "push-raw": _action(PushRaw, _push_raw),
 }

@@ -6,10 +6,12 @@ from typing import Literal
 
 import msgspec
 
-Point = Literal["accept", "upgrade", "challenge", "hello", "replay", "ping", "send", "refresh", "pairing", "rest"]
+Point = Literal[
+    "accept", "upgrade", "challenge", "hello", "replay", "frame", "ping", "send", "refresh", "pairing", "rest"
+]
 Kind = Literal[
     "drop", "never", "lose", "swallow", "refuse", "status", "code", "garbage", "no_refresh_token", "same_token",
-    "delay", "hold",
+    "delay", "hold", "skip",
 ]  # fmt: skip
 
 KINDS: dict[Point, tuple[Kind, ...]] = {
@@ -18,6 +20,7 @@ KINDS: dict[Point, tuple[Kind, ...]] = {
     "challenge": ("drop", "never", "garbage"),
     "hello": ("drop", "never", "refuse", "garbage", "delay", "hold"),
     "replay": ("never",),
+    "frame": ("skip",),
     "ping": ("never",),
     "send": ("drop", "never", "lose", "swallow", "refuse"),
     "refresh": (
@@ -45,6 +48,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbi
       presented. In both the presented one stays good.
     - ``delay``: carried out at once, answered after ``seconds``. ``hold``: answered when :meth:`Faults.release` is
       called.
+    - ``skip``: the next frame that gets a ``dseq``, on whatever session, gets one more than is its turn.
     """
 
     point: Point

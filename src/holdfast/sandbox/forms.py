@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 
+from .book import ChatKind
 from .faults import Point
 from .frames import Frame
 
@@ -32,6 +33,22 @@ class Conversation(_Form, frozen=True):
     user_id: str
     chat_id: str | None = None
     leave: bool = False
+
+
+class SetConversation(_Form, frozen=True):
+    """``set-conversation``: see :meth:`Gateway.set_conversation`."""
+
+    chat_id: str
+    title: str | None = None
+    description: str | None = None
+    kind: ChatKind | None = None
+
+
+class SetBehavior(_Form, frozen=True):
+    """``set-behavior``: see :meth:`Gateway.set_behavior`."""
+
+    user_id: str
+    text: str
 
 
 class Revoke(_Form, frozen=True):
@@ -108,6 +125,16 @@ class PushSignal(_Form, frozen=True):
     entity_id: str
     version: int = 1
     event_id: str | None = None
+
+
+class PushInvalidation(_Form, frozen=True):
+    """``push-invalidation``: see :meth:`Gateway.push_invalidation`."""
+
+    user_id: str
+    chat_id: str
+    scope: list[str] | None = None
+    version: int | None = None
+    chat_type: ChatKind = "direct"
 
 
 class PushFrame(_Form, frozen=True):

@@ -3,7 +3,7 @@
 import re
 import secrets
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import msgspec
 from ulid import ULID
@@ -13,6 +13,7 @@ NONCE_CHARS = 24
 DEVICE_ID_BYTES_MAX = 128
 MESSAGE_ID_CHARS_MAX = 128
 CHAT_PREFIX = "cnv_"
+AGENT_NAME = "Agent"
 # Crockford's base 32 has no I, L, O, U; 26 characters hold 130 bits, so the first of a 128-bit value is at most 7.
 MESSAGE_ID = re.compile(r"msg-[0-7][0-9A-HJKMNP-TV-Z]{25}")
 
@@ -23,6 +24,7 @@ CAPABILITIES = frozenset(
 
 Json = Mapping[str, Any]
 Frame = dict[str, Any]
+T = TypeVar("T")
 
 
 class NotAFrame(Exception):
@@ -83,6 +85,25 @@ class MessagePayload(msgspec.Struct, frozen=True, kw_only=True):
     message: MessageContent
 
 
+class Typing(msgspec.Struct, frozen=True):
+    """Payload of an uplink typing.update."""
+
+    is_typing: bool
+
+
+class CursorAck(msgspec.Struct, frozen=True):
+    """Payload of a message.cursor_ack."""
+
+    seq: int
+
+
+class SyncAck(msgspec.Struct, frozen=True):
+    """Payload of a message.sync_ack. The epoch is whatever the client took it for."""
+
+    dseq: int
+    epoch: Any
+
+
 def parse(text: str) -> Frame:
     """Decode a client's frame.
 
@@ -111,9 +132,8 @@ def is_connect(frame: Json) -> bool:
 
 def greeting(frame: Json) -> Greeting | None:
     """The payload of a connect frame, or None if it is not valid."""
-    try:
-        found = msgspec.convert(frame.get("payload"), Greeting)
-    except msgspec.ValidationError:
+    found = payload_of(frame, Greeting)
+    if found is None:
         return None
     device_id_bytes = len(found.device_id.encode("utf-8", "surrogatepass"))
     lone_v2 = found.capabilities.get("reliable_delivery_v2") and not found.capabilities.get("reliable_delivery")
@@ -164,6 +184,14 @@ def _message_payload(frame: Json) -> MessagePayload:
         if fragment["kind"] == "text" and not isinstance(fragment.get("text"), str):
             raise Rejected("bad_request", "a text fragment needs a text")
     return payload
+
+
+def payload_of(frame: Json, form: type[T]) -> T | None:
+    """The frame's payload, or None if it is not of this form."""
+    try:
+        return msgspec.convert(frame.get("payload"), form)
+    except msgspec.ValidationError:
+        return None
 
 
 def message_id_of(frame: Json) -> str | None:

@@ -1,21 +1,22 @@
 """The gateway itself: what a test or a program scripts, and what serves the port."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
 from . import control, rest
+from .accounts import Accounts
 from .faults import Fault, Kind, Point
-from .frames import build, check_chat_id, new_chat_id, new_id, new_message_id
 from .http_wire import Fate, HttpRequest, Respond
 from .journal import Counters, Event
 from .mail import StoredMessage
-from .sessions import Session, Sessions
+from .pushes import Pushes
+from .registry import Sessions
+from .sessions import Session
 from .settings import GatewaySettings
 from .state import snapshot
-from .tokens import Credentials, new_code
 from .wire import Connection
 from .world import World
 from .ws_wire import check_close
@@ -23,7 +24,7 @@ from .ws_wire import check_close
 STOP_LIMIT_S = 2.0
 
 
-class Gateway:
+class Gateway(Accounts, Pushes):
     """A running sandbox gateway. Made by :func:`serve`. Everything here must be called in its event loop."""
 
     def __init__(self, world: World, host: str) -> None:
@@ -74,6 +75,11 @@ class Gateway:
         return dict(self._world.journal.refresh_posts_by_token)
 
     @property
+    def rest_reads(self) -> dict[str, int]:
+        """GET requests by path, refused ones included."""
+        return dict(self._world.journal.rest_reads)
+
+    @property
     def events(self) -> tuple[Event, ...]:
         """The newest events, oldest first."""
         return tuple(self._world.journal.events)
@@ -92,6 +98,18 @@ class Gateway:
         self._world.book.account(user_id)
         return tuple(self._world.mailbox(user_id).sent.values())
 
+    def unconfirmed(self, user_id: str) -> dict[str, int]:
+        """By device, how many of the frames that are kept for the user it is not known to have.
+
+        A frame counts as had once it was sent, or with reliable delivery once it was acked.
+
+        Raises:
+            LookupError: no such user.
+        """
+        self._world.book.account(user_id)
+        mailbox = self._world.mailbox(user_id)
+        return {device_id: mailbox.unconfirmed(device_id) for device_id in mailbox.cursors}
+
     def state(self) -> dict[str, Any]:
         """Accounts, sessions, counters, faults and events as JSON values, with tokens as short digests only."""
         return {"ws_url": self.ws_url, "base_url": self.base_url, **snapshot(self._world, self._sessions)}
@@ -108,69 +126,7 @@ class Gateway:
         """
         return self._world.journal.when(lambda: predicate(self))
 
-    # Accounts and credentials.
-
-    def issue(
-        self, user_id: str | None = None, *, device_id: str = "dev-sandbox", access_lifetime_s: float | None = None
-    ) -> Credentials:
-        """Credentials of a freshly paired device, of a new account unless a user id is given.
-
-        Raises:
-            LookupError: no such user.
-            BookFull: no room for another account.
-        """
-        world = self._world
-        account = world.book.add_account() if user_id is None else world.book.account(user_id)
-        pair = world.mint.pair(account.user_id, device_id, world.now, access_lifetime_s)
-        world.book.pair(account, device_id, pair, world.now)
-        world.commit()
-        world.journal.note("issued", user_id=account.user_id, device_id=device_id)
-        return Credentials(
-            user_id=account.user_id, agent_id=account.agent_id, owner_id=account.owner_id,
-            conversation_id=account.conversation_id, device_id=device_id, access_token=pair.access,
-            refresh_token=pair.refresh, access_expires_at=pair.access_expires_at,
-            refresh_expires_at=pair.refresh_expires_at,
-        )  # fmt: skip
-
-    def pairing_code(self, code: str | None = None) -> str:
-        """A single-use pairing code. One given by name that was used before stays used.
-
-        Raises:
-            BookFull: too many codes.
-        """
-        fresh = code or new_code()
-        self._world.book.add_code(fresh)
-        self._world.commit()
-        self._world.journal.note("pairing-code")
-        return fresh
-
-    def add_conversation(self, user_id: str, chat_id: str | None = None) -> str:
-        """Make the user a member of a conversation, a new one unless its id is given.
-
-        Raises:
-            LookupError: no such user.
-            ValueError: the id doesn't start with ``cnv_``.
-        """
-        chosen = new_chat_id() if chat_id is None else check_chat_id(chat_id)
-        self._world.book.account(user_id)
-        self._world.book.join(chosen, user_id)
-        self._world.commit()
-        return chosen
-
-    def leave_conversation(self, user_id: str, chat_id: str) -> None:
-        """End a membership: the user's sends there are refused from now on."""
-        self._world.book.leave(chat_id, user_id)
-        self._world.commit()
-
-    def revoke(self, user_id: str, *, access: bool = True, refresh: bool = True) -> None:
-        """Kill the user's tokens. A live session stays: a token is checked only at connect.
-
-        Raises:
-            LookupError: no such user.
-        """
-        self._world.book.revoke(user_id, access=access, refresh=refresh)
-        self._world.commit()
-        self._world.journal.note("revoked", user_id=user_id)
+    # Misbehaviour.
 
     def forget(self, user_id: str) -> None:
         """The user no longer exists: tokens are dead, pairing with this user id answers 16001, sessions are dropped.
@@ -182,20 +138,6 @@ class Gateway:
         self.drop(user_id)
         self._world.commit()
         self._world.journal.note("forgotten", user_id=user_id)
-
-    def resolve_device(self, user_id: str, device_id: str | None) -> None:
-        """From now on hello-ok names this device id whatever is presented; None ends that."""
-        self._world.resolved.pop(user_id, None)
-        if device_id is not None:
-            self._world.resolved[user_id] = device_id
-
-    def advance(self, seconds: float) -> None:
-        """Set the sandbox's clock forward: tokens expire. Timers of the gateway and of its clients don't notice."""
-        self._world.advance(seconds)
-        self._world.commit()
-        self._world.journal.note("advanced", detail=f"{seconds:g} s")
-
-    # Misbehaviour.
 
     def inject(
         self, point: Point, kind: Kind, *, times: int | None = 1, reason: str = "", status: int = 503, code: int = 1,
@@ -264,76 +206,6 @@ class Gateway:
         sessions = self._sessions.live(user_id)
         for session in sessions:
             session.freeze()
-        return len(sessions)
-
-    # Frames to clients.
-
-    def push_message(
-        self, user_id: str, chat_id: str | None = None, text: str = "", *, event: str = "message.send",
-        message_id: str | None = None, sender_id: str | None = None, message_mode: str = "normal",
-        mentions: Sequence[object] | None = (),
-    ) -> str:  # fmt: skip
-        """Say something to the user, in the account's conversation unless another is named; returns the message id.
-
-        It goes to each of the user's devices, at once or in the replay of its next session.
-
-        Raises:
-            LookupError: no such user.
-            ValueError: the chat id doesn't start with ``cnv_``, or the frame is too large.
-        """
-        account = self._world.book.account(user_id)
-        chosen = check_chat_id(chat_id or account.conversation_id)
-        self._world.book.join(chosen, user_id)
-        message_id = message_id or new_message_id()
-        content = {
-            "body": {"fragments": [{"kind": "text", "text": text}]},
-            "context": {"mentions": mentions, "reply": None},
-            "streaming": {},
-        }
-        self.push_frame(
-            user_id, event, {"message_id": message_id, "message_mode": message_mode, "message": content},
-            chat_id=chosen, chat_type="direct",
-            sender={"id": sender_id or account.owner_id, "type": "user", "nick_name": "Owner"},
-        )  # fmt: skip
-        return message_id
-
-    def push_signal(
-        self, user_id: str, kind: str, entity_id: str, *, version: int = 1, event_id: str | None = None
-    ) -> str:
-        """A ``notify.signal``; returns its event id."""
-        event_id = event_id or new_id("evt")
-        payload = {
-            "type": kind, "entity_id": entity_id, "version": version, "event_id": event_id,
-            "message_id": f"notify:{kind}:{entity_id}",
-        }  # fmt: skip
-        self.push_frame(user_id, "notify.signal", payload)
-        return event_id
-
-    def push_frame(self, user_id: str, event: str, payload: Mapping[str, Any], **fields: Any) -> None:
-        """Any frame, with envelope fields such as ``chat_id``, to each of the user's devices, live or later.
-
-        Raises:
-            LookupError: no such user.
-            ValueError: the frame is too large.
-        """
-        self._world.book.account(user_id)
-        frame = build(event, payload, now_ms=self._world.now_ms, **fields)
-        if len(frame.encode()) > self.settings.frame_bytes_max:
-            raise ValueError(f"the frame has {len(frame.encode())} bytes, more than {self.settings.frame_bytes_max}")
-        self._world.mailbox(user_id).queue(frame, self.settings.messages_max)
-        self._world.commit()
-        self._world.journal.note("pushed", user_id=user_id, detail=event[:64])
-        for session in self._sessions.live(user_id):
-            session.pump()
-
-    def push_raw(self, user_id: str, data: str | bytes) -> int:
-        """Send exactly this to the user's live sessions, text or binary, never queued; returns to how many."""
-        sessions = self._sessions.live(user_id)
-        for session in sessions:
-            if isinstance(data, str):
-                session.wire.send(data)
-            else:
-                session.wire.send_binary(data)
         return len(sessions)
 
     # Serving.

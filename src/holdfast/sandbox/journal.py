@@ -8,6 +8,8 @@ from collections.abc import Callable
 import msgspec
 
 TOKENS_COUNTED_MAX = 1_000
+PATHS_COUNTED_MAX = 1_000
+PATH_CHARS_MAX = 200
 WAITERS_MAX = 100
 
 
@@ -20,6 +22,7 @@ class Counters(msgspec.Struct, kw_only=True):
     hellos: int = 0
     hello_fails: int = 0
     takeovers: int = 0
+    takeovers_refused: int = 0
     refresh_posts: int = 0
     refreshes: int = 0
     pairing_posts: int = 0
@@ -29,6 +32,16 @@ class Counters(msgspec.Struct, kw_only=True):
     messages_stored: int = 0
     duplicates: int = 0
     frames_delivered: int = 0
+    acks: int = 0
+    """Of frames, by the client. A repeated one counts."""
+    highest_ack: int = 0
+    """The highest number acked so far by the session that acked last."""
+    stale_acks: int = 0
+    """Named another session's epoch."""
+    bad_acks: int = 0
+    """Named a number that was not given out, or came where nothing of the kind was granted."""
+    typing_updates: int = 0
+    json_pings: int = 0
     pings_sent: int = 0
     pongs_received: int = 0
     faults: int = 0
@@ -52,6 +65,7 @@ class Journal:
         self.counters = Counters()
         self.events: deque[Event] = deque(maxlen=events_max)
         self.refresh_posts_by_token: Counter[str] = Counter()
+        self.rest_reads: Counter[str] = Counter()
         self._number = 0
         self._waiting: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
 
@@ -67,9 +81,11 @@ class Journal:
 
     def count_refresh(self, token: str) -> None:
         """One more POST with the refresh token of this short digest; the oldest tokens are dropped at the bound."""
-        self.refresh_posts_by_token[token] += 1
-        while len(self.refresh_posts_by_token) > TOKENS_COUNTED_MAX:
-            del self.refresh_posts_by_token[next(iter(self.refresh_posts_by_token))]
+        _count(self.refresh_posts_by_token, token, TOKENS_COUNTED_MAX)
+
+    def count_read(self, path: str) -> None:
+        """One more GET of this path; the oldest paths are dropped at the bound."""
+        _count(self.rest_reads, path[:PATH_CHARS_MAX], PATHS_COUNTED_MAX)
 
     def when(self, predicate: Callable[[], bool]) -> "asyncio.Future[None]":
         """A future that is done as soon as the predicate holds after an event (or now).
@@ -96,3 +112,9 @@ class Journal:
             except Exception as error:  # The predicate is the waiter's, so its failure is too.
                 future.set_exception(error)
         self._waiting = [entry for entry in self._waiting if not entry[1].done()]
+
+
+def _count(counter: "Counter[str]", key: str, keys_max: int) -> None:
+    counter[key] += 1
+    while len(counter) > keys_max:
+        del counter[next(iter(counter))]

@@ -25,8 +25,10 @@ class Mailbox(msgspec.Struct, kw_only=True):
     frames_bytes: int = 0
     first: int = 0
     """Number of the oldest frame that is kept."""
+    origins: dict[int, str] = msgspec.field(default_factory=dict[int, str])
+    """Number of a frame that one of the user's own devices said, to that device's id."""
     cursors: dict[str, int] = msgspec.field(default_factory=dict[str, int])
-    """Device id to the number of the next frame it is to get."""
+    """Device id to the number of the first frame that it is not known to have."""
 
     @property
     def end(self) -> int:
@@ -40,26 +42,38 @@ class Mailbox(msgspec.Struct, kw_only=True):
         while len(self.sent) > messages_max or (self.sent_bytes > BYTES_MAX and len(self.sent) > 1):
             self.sent_bytes -= len(self.sent.pop(next(iter(self.sent))).text)
 
-    def queue(self, frame: str, frames_max: int) -> None:
+    def queue(self, frame: str, frames_max: int, origin: str | None = None) -> None:
         """Add a frame for all of the user's devices; the oldest give way at the bounds."""
+        if origin is not None:
+            self.origins[self.end] = origin
         self.frames.append(frame)
         self.frames_bytes += len(frame)
         while len(self.frames) > frames_max or (self.frames_bytes > BYTES_MAX and len(self.frames) > 1):
             self.frames_bytes -= len(self.frames.pop(0))
+            self.origins.pop(self.first, None)
             self.first += 1
 
-    def peek(self, device_id: str) -> str | None:
-        """The next frame that the device has not had yet."""
-        place = self._place(device_id)
-        return self.frames[place - self.first] if place < self.end else None
+    def frame(self, place: int) -> str:
+        """The frame of this number, which must be one that is kept."""
+        return self.frames[place - self.first]
 
-    def advance(self, device_id: str) -> None:
-        """The frame that :meth:`peek` gave was sent."""
-        place = self._place(device_id)
-        if device_id not in self.cursors and len(self.cursors) >= DEVICES_MAX:
+    def enter(self, device_id: str) -> bool:
+        """The device has a cursor from now on; True if it had none, and so gets everything that is kept."""
+        if device_id in self.cursors:
+            return False
+        if len(self.cursors) >= DEVICES_MAX:
             del self.cursors[next(iter(self.cursors))]
-        self.cursors[device_id] = min(place + 1, self.end)
+        self.cursors[device_id] = self.first
+        return True
 
-    def _place(self, device_id: str) -> int:
-        # A device that was never seen gets everything that is kept, as a new device does.
-        return max(self.cursors.get(device_id, self.first), self.first)
+    def confirm(self, device_id: str, place: int) -> bool:
+        """The device has the frames before this number; True if that is news."""
+        self.enter(device_id)
+        if place <= self.cursors[device_id]:
+            return False
+        self.cursors[device_id] = place
+        return True
+
+    def unconfirmed(self, device_id: str) -> int:
+        """How many of the frames that are kept the device is not known to have."""
+        return self.end - max(self.cursors.get(device_id, self.first), self.first)

@@ -7,8 +7,9 @@ import msgspec
 
 from .book import Account, BookFull, Grant, Refused
 from .faults import Fault, Point
-from .frames import DEVICE_ID_BYTES_MAX
+from .frames import AGENT_NAME, DEVICE_ID_BYTES_MAX
 from .http_wire import Answer, Fate, HttpRequest, Reply, Respond, json_reply
+from .journal import PATH_CHARS_MAX
 from .tokens import digest, short
 from .world import World
 
@@ -64,6 +65,9 @@ def handle(world: World, request: HttpRequest, respond: Respond) -> None:
         _handle_post(world, "pairing", pair, request, respond)
     else:
         world.journal.counters.rest_requests += 1
+        if request.method == "GET":
+            world.journal.count_read(request.path)
+            world.journal.note("rest-read", detail=request.path[:PATH_CHARS_MAX])
         _with_fault(world, "rest", lambda _fault: read(world, request), respond)
 
 
@@ -203,18 +207,31 @@ def read(world: World, request: HttpRequest) -> Reply:
 
 def _find(world: World, account: Account, path: str) -> dict[str, object] | None:
     if path == "/v1/users/me":
-        return {"id": account.user_id, "user_id": account.user_id, "owner_id": account.owner_id}
+        return _user(account)
     if path == f"/v1/agents/{account.agent_id}":
-        return agent(account)
+        return {
+            **agent(account), "name": AGENT_NAME, "behavior": account.behavior, "version": account.behavior_version
+        }  # fmt: skip
     chat_id = path.removeprefix("/v1/conversations/")
     members = world.book.members(chat_id)
     if members is None or account.user_id not in members:
         return None
-    return {"id": chat_id, "members": list(members)}
+    about = world.book.about(chat_id)
+    return {
+        "id": chat_id, "type": about.kind, "title": about.title, "description": about.description,
+        "members": list(members), "version": about.version, "updated_at": about.updated_at,
+    }  # fmt: skip
+
+
+def _user(account: Account) -> dict[str, object]:
+    return {
+        "id": account.user_id, "user_id": account.user_id, "owner_id": account.owner_id,
+        "agent_id": account.agent_id, "nick_name": AGENT_NAME, "avatar_url": "",
+    }  # fmt: skip
 
 
 def agent(account: Account) -> dict[str, object]:
-    """An account's agent as the service shows it."""
+    """An account's agent as a pairing shows it."""
     return {"id": account.agent_id, "user_id": account.user_id, "owner_id": account.owner_id}
 
 

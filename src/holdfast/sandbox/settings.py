@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 AccessFormat = Literal["jwt", "opaque"]
+Reliable = Literal["off", "v1", "v2"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -13,6 +14,8 @@ class GatewaySettings:
     access_lifetime_s: float = 24 * 3600
     refresh_lifetime_s: float = 60 * 24 * 3600  # Sliding: each rotation starts it anew.
     access_format: AccessFormat = "jwt"
+    reliable: Reliable = "v2"
+    """The highest level of reliable delivery that is granted to a client that asks for it."""
     connect_limit_s: float = 10.0
     """How long a client may take to answer the challenge before it is dropped."""
     ping_interval_s: float = 30.0

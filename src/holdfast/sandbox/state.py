@@ -5,7 +5,8 @@ from typing import Any
 import msgspec
 
 from .book import Account, Grant
-from .sessions import Session, Sessions
+from .registry import Sessions
+from .sessions import Session
 from .tokens import short
 from .world import World
 
@@ -19,6 +20,7 @@ def snapshot(world: World, sessions: Sessions) -> dict[str, Any]:
         "sessions": [_session(session) for session in sessions.all],
         "counters": msgspec.to_builtins(journal.counters),
         "refresh_posts_by_token": dict(journal.refresh_posts_by_token),
+        "rest_reads": dict(journal.rest_reads),
         "unused_pairing_codes": sum(not used for used in world.book.pages.codes.values()),
         "faults": msgspec.to_builtins(world.faults.pending),
         "outage": world.outage,
@@ -37,6 +39,7 @@ def _account(world: World, account: Account) -> dict[str, Any]:
         "messages_stored": len(mailbox.sent),
         "frames_queued": len(mailbox.frames),
         "delivered_up_to": {device_id: max(place - mailbox.first, 0) for device_id, place in mailbox.cursors.items()},
+        "unconfirmed": {device_id: mailbox.unconfirmed(device_id) for device_id in mailbox.cursors},
     }
 
 
@@ -55,4 +58,20 @@ def _session(session: Session) -> dict[str, Any]:
         "user_id": session.user_id or None,
         "device_id": session.device_id or None,
         "silent": session.wire.frozen,
+        **_delivery(session),
+    }
+
+
+def _delivery(session: Session) -> dict[str, Any]:
+    if session.state not in ("replaying", "live") or session.delivery.level == "off":
+        return {}
+    delivery = session.delivery
+    return {
+        "delivery": {
+            "level": delivery.level,
+            "epoch": delivery.epoch,
+            "sent": delivery.sent,
+            "acked": delivery.acked,
+            "in_flight": delivery.in_flight,
+        }
     }
