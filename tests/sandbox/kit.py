@@ -119,3 +119,13 @@ async def seen(gateway: Gateway, event: str, times: int = 1) -> None:
     """Wait until the log has the event so many times."""
     async with asyncio.timeout(LIMIT_S):
         await gateway.wait(lambda found: sum(entry.event == event for entry in found.events) >= times)
+
+
+async def answer_to(peer: Peer, frame: dict[str, Any]) -> dict[str, Any]:
+    await peer.send(frame)
+    return await peer.receive()
+
+
+async def still_serves(peer: Peer) -> None:
+    """The next frame is the pong: nothing else was sent."""
+    assert (await answer_to(peer, {"event": "ping", "trace_id": "alive"}))["trace_id"] == "alive"

@@ -109,6 +109,32 @@ async def test_accounts_over_http(gateway: Gateway, http: httpx.AsyncClient, clo
     assert (await state(http))["accounts"] == []
 
 
+async def test_metadata_over_http(gateway: Gateway, http: httpx.AsyncClient) -> None:
+    issued = gateway.issue()
+    chat_id = issued.conversation_id
+    changed = await script(http, "set-conversation", chat_id=chat_id, title="Plans", kind="group")
+    assert changed["version"] == 2
+    assert (await script(http, "set-behavior", user_id=issued.user_id, text="Be brief."))["version"] == 2
+    async with live(gateway, issued) as peer:
+        await script(http, "push-invalidation", user_id=issued.user_id, chat_id=chat_id)
+        frame = await peer.receive()
+        assert (frame["event"], frame["chat_id"], frame["chat_type"]) == (
+            "chat.metadata.invalidated", chat_id, "direct",
+        )  # fmt: skip
+        assert frame["payload"].keys() == {"updated_at"}
+        await script(
+            http, "push-invalidation", user_id=issued.user_id, chat_id=chat_id, scope=["title"], version=2,
+            chat_type="group",
+        )  # fmt: skip
+        frame = await peer.receive()
+        assert (frame["payload"]["scope"], frame["payload"]["version"], frame["chat_type"]) == (["title"], 2, "group")
+        await script(http, "push-message", user_id=issued.user_id, text="hi")
+        assert (await peer.receive())["chat_type"] == "group"
+    headers = {"Authorization": f"Bearer {issued.access_token}"}
+    assert (await http.get(f"/v1/conversations/{chat_id}", headers=headers)).json()["data"]["title"] == "Plans"
+    assert (await state(http))["rest_reads"] == {f"/v1/conversations/{chat_id}": 1}
+
+
 async def test_wait(gateway: Gateway, http: httpx.AsyncClient) -> None:
     assert (await script(http, "wait", counter="hellos", at_least=1, timeout_s=0.01))["reached"] is False
     async with live(gateway, gateway.issue()):
@@ -132,6 +158,11 @@ async def test_wait(gateway: Gateway, http: httpx.AsyncClient) -> None:
         ("push-raw", b'{"user_id":"x"}', 400),
         ("conversation", b'{"user_id":"x","leave":true}', 400),
         ("conversation", b'{"user_id":"x","chat_id":"room"}', 400),
+        ("set-conversation", b'{"chat_id":"cnv_nowhere","title":"x"}', 404),
+        ("set-conversation", b'{"chat_id":"cnv_nowhere","kind":"crowd"}', 400),
+        ("set-behavior", b'{"user_id":"nobody","text":"x"}', 404),
+        ("push-invalidation", b'{"user_id":"nobody","chat_id":"room"}', 400),
+        ("fault", b'{"point":"frame","kind":"drop"}', 400),
         ("issue", b"\xff", 400),
         ("issue", b"[" * 100_000, 400),
     ],

@@ -2,13 +2,14 @@
 
 import asyncio
 import json
+from contextlib import AsyncExitStack
 
 import pytest
 
 from holdfast.sandbox import Gateway, GatewaySettings, serve
 
 from .conftest import Clock
-from .kit import connect_frame, dial, live, seen
+from .kit import connect_frame, dial, live, seen, still_serves
 
 pytestmark = pytest.mark.anyio
 
@@ -115,6 +116,38 @@ async def test_a_newer_session_of_the_device_closes_the_older(gateway: Gateway) 
         await newer.send({"event": "ping", "trace_id": "p"})
         assert (await newer.receive())["event"] == "pong"
     assert gateway.counters.takeovers == 1
+
+
+async def test_a_fourth_takeover_in_ten_seconds_is_refused_and_the_older_session_stays(
+    gateway: Gateway, clock: Clock
+) -> None:
+    issued = gateway.issue()
+    async with AsyncExitStack() as sessions:
+        for _ in range(3):
+            await sessions.enter_async_context(live(gateway, issued))
+        newest = await sessions.enter_async_context(live(gateway, issued))
+        async with dial(gateway) as peer:
+            hello = await peer.greet(issued.access_token)
+            assert (hello["event"], hello["payload"]) == ("hello-fail", {"reason": "too many takeovers"})
+            assert await peer.closed() == 1006
+        await still_serves(newest)
+        assert (gateway.counters.takeovers, gateway.counters.takeovers_refused) == (3, 1)
+        await sessions.enter_async_context(live(gateway, issued, "dev-b"))
+        clock.now += 9.9
+        async with dial(gateway) as peer:
+            assert (await peer.greet(issued.access_token))["event"] == "hello-fail"
+        clock.now += 0.1
+        await sessions.enter_async_context(live(gateway, issued))
+        assert await newest.closed() == 4001
+
+
+async def test_reconnecting_often_is_no_takeover(gateway: Gateway) -> None:
+    issued = gateway.issue()
+    for number in range(6):
+        async with live(gateway, issued):
+            pass
+        await seen(gateway, "closed", number + 1)
+    assert gateway.counters.takeovers == 0
 
 
 async def test_other_devices_live_side_by_side(gateway: Gateway) -> None:

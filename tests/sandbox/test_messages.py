@@ -8,18 +8,9 @@ import pytest
 
 from holdfast.sandbox import Gateway, GatewaySettings, Kind, serve
 
-from .kit import LIMIT_S, MESSAGE_ID, Peer, dial, live, message_frame, seen
+from .kit import LIMIT_S, MESSAGE_ID, answer_to, dial, live, message_frame, seen, still_serves
 
 pytestmark = pytest.mark.anyio
-
-
-async def answer_to(peer: Peer, frame: dict[str, Any]) -> dict[str, Any]:
-    await peer.send(frame)
-    return await peer.receive()
-
-
-async def still_serves(peer: Peer) -> None:
-    assert (await answer_to(peer, {"event": "ping", "trace_id": "alive"}))["trace_id"] == "alive"
 
 
 async def test_a_message_is_stored_and_acked(gateway: Gateway) -> None:
@@ -158,6 +149,16 @@ async def test_json_ping(gateway: Gateway) -> None:
         gateway.inject("ping", "never")
         await peer.send({"event": "ping", "trace_id": "p-2"})
         await still_serves(peer)
+
+
+async def test_typing_is_counted(gateway: Gateway) -> None:
+    async with live(gateway, gateway.issue()) as peer:
+        for payload in ({"is_typing": True}, {"is_typing": "yes"}, None, {"is_typing": False}):
+            await peer.send({"version": "2", "event": "typing.update", "chat_id": "cnv_1", "payload": payload})
+        await still_serves(peer)
+    assert (gateway.counters.typing_updates, gateway.counters.json_pings) == (2, 1)
+    noted = [event.detail for event in gateway.events if event.event == "typing"]
+    assert noted == ["cnv_1: on", "cnv_1: off"]
 
 
 async def test_unknown_events_are_tolerated(gateway: Gateway) -> None:

@@ -1,5 +1,7 @@
 """Pairing with single-use codes, and the REST routes of a paired client."""
 
+from typing import Any
+
 import httpx
 import pytest
 
@@ -112,6 +114,54 @@ async def test_rest_routes(gateway: Gateway, http: httpx.AsyncClient, clock: Clo
     clock.now += 24 * 3600
     expired = await http.get("/v1/users/me", headers=headers)
     assert (expired.status_code, expired.json()["code"]) == (401, 401)
+
+
+async def test_what_a_conversation_and_an_agent_are_called(
+    gateway: Gateway, http: httpx.AsyncClient, clock: Clock
+) -> None:
+    issued = gateway.issue()
+    headers = {"Authorization": f"Bearer {issued.access_token}"}
+
+    async def read(path: str) -> dict[str, Any]:
+        data: dict[str, Any] = (await http.get(path, headers=headers)).json()["data"]
+        return data
+
+    chat, agent = f"/v1/conversations/{issued.conversation_id}", f"/v1/agents/{issued.agent_id}"
+    assert await read(chat) == {
+        "id": issued.conversation_id, "type": "direct", "title": "", "description": "",
+        "members": [issued.user_id, issued.owner_id], "version": 1, "updated_at": 0,
+    }  # fmt: skip
+    assert gateway.set_conversation(issued.conversation_id, title="Plans") == 2
+    assert gateway.set_conversation(issued.conversation_id, description="For June", kind="group") == 3
+    changed = await read(chat)
+    assert (changed["type"], changed["title"], changed["description"]) == ("group", "Plans", "For June")
+    assert (changed["version"], changed["updated_at"]) == (3, clock.now * 1000)
+    assert gateway.set_behavior(issued.user_id, "Be brief.") == 2
+    found = await read(agent)
+    assert (found["behavior"], found["version"], found["name"]) == ("Be brief.", 2, "Agent")
+    me = await read("/v1/users/me")
+    assert (me["nick_name"], me["avatar_url"], me["agent_id"]) == ("Agent", "", issued.agent_id)
+    with pytest.raises(LookupError):
+        gateway.set_conversation("cnv_nowhere", title="x")
+    with pytest.raises(LookupError):
+        gateway.set_behavior("nobody", "x")
+    gateway.leave_conversation(issued.user_id, issued.conversation_id)
+    gateway.leave_conversation(issued.owner_id, issued.conversation_id)
+    gateway.add_conversation(issued.user_id, issued.conversation_id)
+    assert (await read(chat))["title"] == ""  # What nobody is in any more is gone.
+
+
+async def test_reads_are_counted_by_path(gateway: Gateway, http: httpx.AsyncClient) -> None:
+    issued = gateway.issue()
+    headers = {"Authorization": f"Bearer {issued.access_token}"}
+    gateway.inject("rest", "status")
+    for _ in range(3):
+        await http.get("/v1/users/me", headers=headers)
+    await http.get("/v1/users/me")
+    await http.get(f"/v1/agents/{issued.agent_id}?x=1", headers=headers)
+    await http.post("/v1/users/me", headers=headers)
+    assert gateway.rest_reads == {"/v1/users/me": 4, f"/v1/agents/{issued.agent_id}": 1}
+    assert gateway.state()["rest_reads"] == gateway.rest_reads
 
 
 @pytest.mark.parametrize("authorization", [None, "Bearer nobody's", "Bearer", "Basic dTpw", ""])

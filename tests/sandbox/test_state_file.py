@@ -1,6 +1,7 @@
 """The state file: a sandbox that is killed and started again still knows everything."""
 
 import asyncio
+import json
 import sys
 from pathlib import Path
 
@@ -88,6 +89,32 @@ async def test_messages_queues_and_the_clock_survive(tmp_path: Path, clock: Cloc
             await peer.send(message_frame(issued.conversation_id))
             assert (await peer.receive())["event"] == "message.ack"
         assert gateway.counters.duplicates == 1
+
+
+async def test_what_things_are_called_survives(tmp_path: Path) -> None:
+    async with serve(state_file=tmp_path / "s.json") as gateway:
+        issued = gateway.issue()
+        assert gateway.set_conversation(issued.conversation_id, title="Plans") == 2
+        assert gateway.set_behavior(issued.user_id, "Be brief.") == 2
+    async with serve(state_file=tmp_path / "s.json") as gateway:
+        assert gateway.set_conversation(issued.conversation_id, title="Plans") == 3
+        assert gateway.set_behavior(issued.user_id, "Be brief.") == 3
+
+
+async def test_a_file_of_an_older_sandbox_is_read(tmp_path: Path) -> None:
+    state_file = tmp_path / "s.json"
+    async with serve(state_file=state_file) as gateway:
+        issued = gateway.issue()
+        missed = gateway.push_message(issued.user_id, None, "missed")
+    kept = json.loads(state_file.read_text())
+    del kept["pages"]["about"], kept["mail"][issued.user_id]["origins"]
+    for account in kept["pages"]["accounts"].values():
+        del account["behavior"], account["behavior_version"]
+    state_file.write_text(json.dumps(kept))
+    async with serve(state_file=state_file) as gateway, dial(gateway) as peer:
+        await peer.greet(issued.access_token)
+        frame, _done = await peer.until("replay.done")
+        assert frame["payload"]["message_id"] == missed
 
 
 async def test_a_used_demo_code_stays_used(tmp_path: Path) -> None:
