@@ -1,18 +1,23 @@
 """``holdfast activate``, ``status`` and ``logout``, beside a live link and without one."""
 
 import json
+import re
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import jwt
 import pytest
 from typer.testing import CliRunner, Result
 
 from holdfast import Identity, SqliteStore, TokenPair
 from holdfast.adapters import HistoryRow
 from holdfast.cli.app import app
+from holdfast.cli.terminal import visible
 
 from .kit import Line, Sandbox, Talk, seeded
 
@@ -33,6 +38,9 @@ class Command:
 
     def status(self) -> Line:
         return dict(json.loads(self("status", "--json").stdout))
+
+    def history(self, *arguments: str) -> list[Line]:
+        return list(json.loads(self("status", "--json", *arguments).stdout)["history"])
 
 
 @pytest.fixture
@@ -97,6 +105,108 @@ def test_what_a_peer_said_neither_controls_the_terminal_nor_is_taken_for_markup(
     assert "\x1b" not in shown
     assert "usr_\ufffd[2J[bold]" in shown
     assert "bad [redacted]\ufffd]0;title\ufffd" in shown
+
+
+def recorded(tmp_path: Path, *rows: HistoryRow, token: str = "access-s3cret-000000") -> None:
+    with closing(SqliteStore(tmp_path / "state" / "accounts.db")) as store:
+        store.activate("default", TokenPair(token, "refresh-s3cret-000000"), Identity(), 0.0)
+        for row in rows:
+            store.record("default", row)
+
+
+def history_lines(said: Result) -> list[list[str]]:
+    """The rows, without their times, of a history that went into a pipe."""
+    rows = [line.split("\t") for line in said.stdout.splitlines() if "\t" in line]
+    assert all(datetime.fromisoformat(row[0]).tzinfo for row in rows)
+    return [row[1:] for row in rows]
+
+
+@pytest.mark.rule("S0-24", "S0-31", "S0-39")
+def test_the_history_tells_why_each_connection_ended(command: Command, gateway: Sandbox, tmp_path: Path) -> None:
+    account, settings = seeded(gateway)
+    gateway.post("fault", point="hello", kind="refuse", reason="internal error")
+    with Talk(gateway, tmp_path / "state", settings) as live:
+        live.state("connected")
+        gateway.post("fault", point="hello", kind="refuse", reason="internal error")
+        gateway.post("drop", user_id=account["user_id"])
+        live.state("backoff")
+        live.state("connected")
+        before = gateway.state["counters"]
+        brief = gateway.post("issue", user_id=account["user_id"], device_id="dev-a", access_lifetime_s=2.0)
+        with closing(SqliteStore(tmp_path / "state" / "accounts.db")) as store:
+            pair = TokenPair(brief["access_token"], brief["refresh_token"])
+            store.activate("default", pair, Identity(device_id="dev-a"), time.time())
+        gateway.wait("refreshes", before["refreshes"] + 1)
+        gateway.wait("hellos", before["hellos"] + 2)
+        shown = history_lines(command("status", "--history"))
+    rotated = ["refresh", "rotated", "-", "proactive"]
+    refused = "internal error — initial-connect-generic-not-near"
+    assert shown.index(["connection", "disconnected", "1000", "token refresh"]) < shown.index(rotated)
+    again = ["connection", "disconnected", "1000", "transport backoff reconnect — hello-fail-generic-not-near"]
+    assert shown.index(rotated) < shown.index(again)
+    assert shown[-2:] == [["connection", "connected", "-", ""], ["connection", "auth_failed", "-", refused]]
+    kinds = {(row["kind"], row["state"], row["code"]) for row in command.history()}
+    assert {("connection", "auth_failed", None), ("connection", "disconnected", 1000)} <= kinds
+
+
+def test_the_history_is_as_long_as_is_asked_for(command: Command, tmp_path: Path) -> None:
+    recorded(tmp_path, *(HistoryRow(at=float(n), kind="connection", state="x", code=n) for n in range(70)))
+    newest_first = [str(number) for number in reversed(range(70))]
+    for arguments, count in (((), 10), (("--history",), 50), (("--history", "3"), 3), (("--history", "999"), 70)):
+        shown = [code for _, _, code, _ in history_lines(command("status", *arguments))]
+        assert shown == newest_first[:count]
+        assert [str(row["code"]) for row in command.history(*arguments)] == newest_first[:count]
+
+
+def test_a_number_of_rows_means_nothing_alone_or_below_one(command: Command) -> None:
+    assert "ROWS: needs --history" in command("status", "5", code=2).stderr
+    command("status", "--history", "0", code=2)
+
+
+def test_an_empty_history_says_so(command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "no history yet" in command("status", "--history").stdout
+    recorded(tmp_path)
+    assert command("status", "--history").stdout.splitlines()[-1] == "no history yet"
+    assert command.history("--history") == []
+    monkeypatch.setenv("FORCE_COLOR", "1")  # As on a terminal.
+    assert "no history yet" in command("status", "--history").stdout
+
+
+def test_a_terminal_gets_a_table_and_no_control_characters(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reason = "[red]bad[/red] \x1b]0;title\x07 \u202e \x9b2J end\r\n" + "long " * 40
+    recorded(tmp_path, HistoryRow(at=0.0, kind="logout", state="logged_out", code=4001, reason=reason))
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "80")
+    shown = re.sub(r"\x1b\[[0-9;]*m", "", command("status", "--history").stdout)  # Its own styles.
+    for word in ("when", "what", "state", "code", "reason", "logout", "logged_out", "4001", "[red]bad[/red]"):
+        assert word in shown
+    assert not set("\x1b\x07\x9b\r\u202e") & set(shown)
+    assert max(map(len, shown.splitlines())) <= 80
+    monkeypatch.delenv("FORCE_COLOR")
+    piped = command("status", "--history").stdout
+    assert not set("\x1b\x07\x9b\r\u202e") & set(piped)
+    assert history_lines(command("status", "--history")) == [["logout", "logged_out", "4001", visible(reason)]]
+
+
+@pytest.mark.rule("P60")
+def test_a_token_that_got_into_the_history_is_not_shown(command: Command, tmp_path: Path) -> None:
+    reason = "refused access-s3cret-000000 and refresh-s3cret-000000"
+    recorded(tmp_path, HistoryRow(at=0.0, kind="refresh", state="permanent", reason=reason))
+    for arguments in (("status",), ("status", "--history"), ("status", "--history", "--json")):
+        said = command(*arguments).output
+        assert "s3cret" not in said
+        assert "refused [redacted] and [redacted]" in said
+
+
+def test_a_token_may_claim_any_time(command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    token = jwt.encode({"exp": 10**18}, "k" * 32)  # pyright: ignore[reportUnknownMemberType]
+    recorded(tmp_path, HistoryRow(at=1e300, kind="refresh", state="x", reason="far"), token=token)
+    assert "1e+18 s" in command("status").stdout
+    assert "1e+300\trefresh\tx\t-\tfar" in command("status").stdout
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    assert "1e+300 s" in command("status").stdout
 
 
 @pytest.mark.parametrize("code", ["\udcff", "\x1b[2J", "ü", " "])

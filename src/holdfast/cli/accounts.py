@@ -9,6 +9,7 @@ from typing import Annotated, Final
 
 import msgspec
 import typer
+from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -19,6 +20,7 @@ from ..adapters import (
     CredentialStore,
     HistoryRow,
     Stored,
+    Vault,
     http_client,
     http_pool,
     read_lifetime,
@@ -28,6 +30,9 @@ from . import settings as given
 from .terminal import visible
 
 HISTORY_SHOWN: Final = 10
+HISTORY_ASKED: Final = 50
+"""Rows with ``--history`` and no number."""
+NO_HISTORY: Final = "no history yet"
 CODE_CHARS_MAX: Final = 1024
 
 
@@ -132,25 +137,37 @@ class AccountReport(msgspec.Struct, kw_only=True):
 
 
 def status(
+    rows: Annotated[
+        int | None,
+        typer.Argument(metavar="ROWS", min=1, show_default=False, help="With --history: how many rows, at most."),
+    ] = None,
+    history: Annotated[
+        bool, typer.Option("--history", help=f"Show the newest ROWS of the history. Without a number: {HISTORY_ASKED}.")
+    ] = False,
     state_dir: given.StateDir = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON document instead of a table.")] = False,
 ) -> None:
-    """Show what is stored of the account, and whether a live link owns it.
+    """Show what is stored of the account, whether a live link owns it, and what happened to it last.
 
-    It disturbs nobody: a live link goes on. Exit code 0 also for an account that is not paired.
+    It disturbs nobody: a live link goes on. Exit code 0 also for an account that is not paired. Into a pipe the history
+    is a line for each row, with tabs between time, kind, state, code and reason.
     """
+    if rows is not None and not history:
+        raise ConfigError("ROWS", "needs --history")
     store = given.store_in(state_dir)
     try:
-        report = _report(store)
+        report = _report(store, (rows or HISTORY_ASKED) if history else HISTORY_SHOWN)
     finally:
         store.close()
     if json:
         typer.echo(msgspec.json.encode(report))
+    elif (console := Console(highlight=False)).is_terminal:
+        _show(report, console)
     else:
-        _show(report)
+        _write(report)
 
 
-def _report(store: SqliteStore) -> AccountReport:
+def _report(store: SqliteStore, rows: int) -> AccountReport:
     exists = _exists(store)
     stored = store.read(DEFAULT_ACCOUNT) if exists else Stored()
     pair = stored.pair
@@ -168,8 +185,18 @@ def _report(store: SqliteStore) -> AccountReport:
         generation=stored.generation,
         refresh_interrupted=stored.interrupted == stored.generation and pair is not None,
         identity={name: getattr(stored, name) for name in (*Identity.__struct_fields__, "resolved_device_id")},
-        history=[*store.history(DEFAULT_ACCOUNT, HISTORY_SHOWN)] if exists else [],
+        history=_history(store, stored, rows) if exists else [],
     )
+
+
+def _history(store: CredentialStore, stored: Stored, rows: int) -> list[HistoryRow]:
+    """The newest rows. Their writer has redacted them; whatever it missed of the present tokens is not shown either."""
+    vault = Vault()
+    vault.load(stored.generation, stored.pair)
+    return [
+        msgspec.structs.replace(row, reason=None if row.reason is None else vault.redact(row.reason))
+        for row in store.history(DEFAULT_ACCOUNT, rows)
+    ]
 
 
 def _exists(store: SqliteStore) -> bool:
@@ -191,16 +218,41 @@ def _is_live(store: CredentialStore) -> bool:
     return False
 
 
-def _show(report: AccountReport) -> None:
-    console = Console(highlight=False)
+def _show(report: AccountReport, console: Console) -> None:
+    """For a terminal."""
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_column(style="dim")
     table.add_column(overflow="fold")
     for name, value in _facts(report):
         table.add_row(name, Text(visible(value)))
     console.print(table)
-    if report.history:
-        console.print(_history(report.history))
+    if not report.history:
+        console.print(NO_HISTORY)
+        return
+    title = "history, newest first"
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
+    for name in ("when", "what", "state", "code"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("reason", overflow="fold")
+    for row in report.history:
+        table.add_row(*(Text(visible(cell)) for cell in (_time(row.at), *_cells(row))))
+    console.print(table)
+
+
+def _write(report: AccountReport) -> None:
+    """For a pipe or a file: a line for each, however long."""
+    facts = _facts(report)
+    width = max(len(name) for name, _ in facts)
+    for name, value in facts:
+        typer.echo(f"{name:<{width}} {visible(value)}")
+    for row in report.history:
+        typer.echo("\t".join(visible(cell) for cell in (_instant(row.at), *_cells(row))))
+    if not report.history:
+        typer.echo(NO_HISTORY)
+
+
+def _cells(row: HistoryRow) -> tuple[str, ...]:
+    return row.kind, row.state, "-" if row.code is None else str(row.code), row.reason or ""
 
 
 def _facts(report: AccountReport) -> list[tuple[str, str]]:
@@ -218,13 +270,23 @@ def _facts(report: AccountReport) -> list[tuple[str, str]]:
     ]
 
 
-def _history(rows: list[HistoryRow]) -> Table:
-    table = Table("when", "what", "state", "reason", title="history, newest first", title_justify="left")
-    for row in rows:
-        code = "" if row.code is None else f"({row.code}) "
-        table.add_row(_time(row.at), row.kind, row.state, Text(visible(f"{code}{row.reason or ''}")))
-    return table
-
-
 def _time(at: float | None) -> str:
-    return "unknown" if at is None else f"{datetime.fromtimestamp(at).astimezone():%Y-%m-%d %H:%M:%S}"
+    """For people, who know where they are."""
+    if at is None:
+        return "unknown"
+    local = _local(at)
+    return f"{at:g} s" if local is None else f"{local:%Y-%m-%d %H:%M:%S}"
+
+
+def _instant(at: float) -> str:
+    """For programs, which may be elsewhere."""
+    local = _local(at)
+    return f"{at:g}" if local is None else local.isoformat(timespec="seconds")
+
+
+def _local(at: float) -> datetime | None:
+    """None for what no calendar has: a token may claim anything."""
+    try:
+        return datetime.fromtimestamp(at).astimezone()
+    except (OverflowError, ValueError, OSError):
+        return None
