@@ -240,4 +240,4 @@ def is_numbered(a: Account, e: FrameRejected, at: Stamp) -> bool:
 
 def lags_behind(a: Account, e: FramesHandled, at: Stamp) -> bool:
     """So much was handled that telling it cannot wait for a timer."""
-    return e.number - a.acked >= a.policy.receipt_lag_max
+    return min(e.number, a.numbered) - a.acked >= a.policy.receipt_lag_max

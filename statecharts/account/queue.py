@@ -13,6 +13,11 @@ DEAD_CHATS_MAX = 256
 """Remembered at a time. One that is forgotten costs one more refusal."""
 
 
+def loaded(a: Account, found: tuple[Queued, ...]) -> Account:
+    """The account with what an earlier process had queued; what is beyond the bound waits for a place."""
+    return a.but(queue=found[: a.policy.outbox_max], crowd=found[a.policy.outbox_max :])
+
+
 def find(a: Account, trace: str) -> Queued | None:
     """The message with this trace, wherever it waits."""
     return next((one for one in (*a.queue, *a.crowd) if one.trace == trace), None)
@@ -61,9 +66,11 @@ def heads(a: Account) -> list[Queued]:
     return list(oldest.values())
 
 
-def ready(a: Account) -> list[Queued]:
-    """What can be written now: the oldest of each chat that has none under way, once it is kept."""
-    return [one for one in heads(a) if one.kept and not is_under_way(one)]
+def ready(a: Account, now: float) -> list[Queued]:
+    """What can be written now: the oldest of each chat that has none under way, once it is kept, and while it is
+    worth it.
+    """
+    return [one for one in heads(a) if one.kept and not is_under_way(one) and not is_late(one, now)]
 
 
 def droppable(a: Account) -> Queued | None:
@@ -73,9 +80,14 @@ def droppable(a: Account) -> Queued | None:
 
 def expired(a: Account, now: float) -> list[Queued]:
     """What is not worth sending any more, and what got no answer too often."""
-    late = [one for one in (*a.queue, *a.crowd) if one.due is not None and one.due <= now]
+    late = [one for one in (*a.queue, *a.crowd) if is_late(one, now)]
     mute = [one for one in a.queue if is_missed(one, now) and one.misses + 1 >= a.policy.ack_tries_max]
     return [*late, *(one for one in mute if one not in late)]
+
+
+def is_late(one: Queued, now: float) -> bool:
+    """It is not worth sending any more."""
+    return one.due is not None and one.due <= now
 
 
 def is_missed(one: Queued, now: float) -> bool:

@@ -10,7 +10,9 @@ from holdfast.statecharts import (
     CredentialsRead,
     HelloAccepted,
     HelloRefused,
+    KeepMessage,
     LoadCredentials,
+    MessagesKept,
     OpenSocket,
     Ponged,
     PostRefresh,
@@ -83,6 +85,11 @@ def faithful_store(bench: Bench) -> World:
         return () if found is None else (CredentialsRead(found.generation, found),)
 
     return {LoadCredentials: answer}
+
+
+def keeping_store() -> World:
+    """Keeps every message at once."""
+    return {KeepMessage: lambda c: (MessagesKept((c.trace,)),)}
 
 
 def shortest_ladder(base: float, cap: float, seconds: float) -> int:

@@ -64,7 +64,9 @@ from .receipts import (
     end_receipts,
     last_receipt,
     note_handled,
+    note_unstored,
     send_receipt,
+    store_handled,
 )
 from .refresh import (
     because,
@@ -136,6 +138,7 @@ __all__ = [
     "note_refusal",
     "note_rejected",
     "note_store_error",
+    "note_unstored",
     "post_refresh",
     "recall",
     "refuse_biggest",
@@ -151,6 +154,7 @@ __all__ = [
     "settle_overdue",
     "settle_refused",
     "settle_unkept",
+    "store_handled",
     "store_rotation",
     "take_last",
     "take_rotation",

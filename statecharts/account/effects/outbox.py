@@ -76,7 +76,7 @@ def _admitted(a: Account) -> Out:
 @effect(TransmitMessage)
 def transmit_ready(a: Account, e: Event, at: Stamp) -> Out:
     """Whatever can go out goes out."""
-    ready = q.ready(a)
+    ready = q.ready(a, at.now)
     if not ready:
         return a, ()
     written = [q.but(one, sent_on=a.socket, answer_by=at.now + a.policy.ack_s) for one in ready]

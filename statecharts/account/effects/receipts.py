@@ -22,7 +22,7 @@ def end_receipts(a: Account, e: Event, at: Stamp) -> Out:
 @effect(ExpectHandling)
 def accept_number(a: Account, e: ev.FrameNumbered, at: Stamp) -> Out:
     number = (e.dseq if a.ack_mode else e.seq) or 0
-    return a.but(numbered=number, gap_allowed=0), (ExpectHandling(e.socket, number),)
+    return a.but(numbered=max(a.numbered, number), gap_allowed=0), (ExpectHandling(e.socket, number),)
 
 
 @effect()
@@ -33,15 +33,34 @@ def allow_gap(a: Account, e: ev.FrameRejected, at: Stamp) -> Out:
 
 @effect()
 def note_handled(a: Account, e: ev.FramesHandled, at: Stamp) -> Out:
-    return a.but(handled=max(a.handled, e.number)), ()
+    """A number that was not read on this connection is a former one's, and says nothing here."""
+    return a.but(handled=max(a.handled, min(e.number, a.numbered))), ()
+
+
+@effect()
+def note_unstored(a: Account, e: ev.HandledNotStored, at: Stamp) -> Out:
+    """Nothing was told, so all of it is still to be."""
+    return a.but(acked=0), ()
 
 
 @effect(SendReceipt)
 def send_receipt(a: Account, e: Event, at: Stamp) -> Out:
-    return a.but(acked=a.handled), (SendReceipt(a.socket, "dseq" if a.ack_mode else "seq", a.handled, a.ack_epoch),)
+    return a.but(acked=a.handled), (_receipt(a, a.handled),)
 
 
 @effect(SendReceipt)
 def last_receipt(a: Account, e: Event, at: Stamp) -> Out:
     """Before the socket closes, while it still can be told."""
-    return send_receipt(a, e, at) if a.handled > a.acked else (a, ())
+    if a.handled <= a.acked:
+        return a, ()
+    return a.but(acked=a.handled), (_receipt(a, a.handled),)
+
+
+@effect(SendReceipt)
+def store_handled(a: Account, e: Event, at: Stamp) -> Out:
+    """For the disk only: what could be told went before the close."""
+    return a, (_receipt(a, 0),)
+
+
+def _receipt(a: Account, number: int) -> SendReceipt:
+    return SendReceipt(a.socket, "dseq" if a.ack_mode else "seq", number, a.ack_epoch)
