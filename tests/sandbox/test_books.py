@@ -157,6 +157,36 @@ def test_seq_rises_unevenly_and_is_read_back() -> None:
     assert {place_of(number) for number in others} == {None}
 
 
+def test_an_early_v1_ack_spares_the_client_what_it_has_handled() -> None:
+    mailbox = Mailbox()
+    for number in range(3):
+        mailbox.queue(f'{{"n":{number}}}', 10)
+    session = delivery(mailbox, "d", "v1")
+    assert session.ack(seq_of(1))
+    assert json.loads(session.take() or "") == {"n": 2, "seq": seq_of(2)}
+    assert session.take() is None
+
+
+def test_a_full_v1_window_holds_back_the_mailbox_and_no_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("holdfast.sandbox.delivery.IN_FLIGHT_MAX", 1)
+    mailbox = Mailbox()
+    mailbox.queue('{"n":0}', 10)
+    mailbox.queue('{"n":1}', 10)
+    session = delivery(mailbox, "d", "v1")
+    assert session.take() is not None
+    session.answer("{}")
+    assert (session.take(), session.take()) == ("{}", None)
+    session.ack(session.sent)
+    assert session.take() is not None
+
+
+def test_a_cursor_never_goes_back() -> None:
+    mailbox = Mailbox()
+    assert mailbox.confirm("d", 2)
+    assert not mailbox.confirm("d", 1)
+    assert mailbox.cursors == {"d": 2}
+
+
 def test_cursors_are_bounded() -> None:
     mailbox = Mailbox()
     mailbox.queue("x", 1)

@@ -1,10 +1,11 @@
 """Several devices of one user: what one says reaches the others, and itself if it wants that."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from holdfast.sandbox import Credentials, Gateway
+from holdfast.sandbox import Credentials, Gateway, serve
 
 from .kit import MESSAGE_ID, Peer, answer_to, dial, live, message_frame, seen, still_serves
 
@@ -32,6 +33,7 @@ async def test_what_one_device_says_reaches_the_others_with_its_origin(gateway: 
         assert relayed["payload"]["message_id"] == MESSAGE_ID
         assert relayed["payload"]["message"]["body"]["fragments"] == [{"kind": "text", "text": "hello"}]
         await still_serves(one)
+        assert gateway.unconfirmed(issued.user_id) == {"dev-a": 0, "dev-b": 0}
 
 
 async def test_a_device_that_never_asked_sees_no_origin(gateway: Gateway) -> None:
@@ -94,3 +96,15 @@ async def test_own_messages_leave_no_gap_in_the_numbers_and_nothing_unacked(gate
         assert gateway.unconfirmed(issued.user_id)["dev-a"] == 0
         gateway.push_message(issued.user_id, None, "two")
         assert (await one.receive())["dseq"] == 4
+
+
+async def test_a_device_is_remembered_from_its_first_hello(tmp_path: Path) -> None:
+    async with serve(state_file=tmp_path / "s.json") as gateway:
+        issued = gateway.issue()
+        async with live(gateway, issued, "dev-b"):
+            pass
+    async with serve(state_file=tmp_path / "s.json") as gateway:
+        async with live(gateway, issued) as one:
+            await answer_to(one, message_frame(issued.conversation_id))
+        async with dial(gateway) as other:
+            assert len(await start(other, issued, "dev-b", {})) == 1

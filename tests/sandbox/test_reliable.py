@@ -162,7 +162,7 @@ async def test_acks_of_another_epoch_or_of_nothing_are_noted_and_do_nothing(gate
         await sync_ack(peer, 2, "another")
         await sync_ack(peer, 3)
         await sync_ack(peer, "2")
-        await sync_ack(peer, -1)
+        await sync_ack(peer, 0)
         await cursor_ack(peer, 1000)
         await still_serves(peer)
         assert gateway.unconfirmed(issued.user_id) == {"dev-a": 1}

@@ -91,7 +91,7 @@ class Delivery:
             # Of any session: a client may ack at once what it handled just before the last connection broke.
             place = place_of(number)
             return place is not None and place < self._mailbox.end
-        return 0 <= number <= self.acked or any(number == sent for sent, _ in self._in_flight)
+        return 0 < number <= self.acked or any(number == sent for sent, _ in self._in_flight)
 
     def ack(self, number: int) -> bool:
         """Everything up to a number that :meth:`knows` was handled; True if the device's cursor moved."""
@@ -128,7 +128,7 @@ class Delivery:
         start = self._place
         while not self.echoes and self._mailbox.origins.get(self._place) == self._device_id:
             self._place += 1
-        if self._place > start and not self._in_flight:
+        if self._place > start:
             self._confirm()
 
     def _number(self, *, queued: bool) -> dict[str, int | None]:
