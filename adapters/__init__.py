@@ -4,21 +4,15 @@ from .clawchat import ClawChat
 from .clock import Alarm, Clock, SystemClock
 from .credentials import read_lifetime
 from .dialect import (
-    Ack,
+    Decoded,
     Dialect,
-    Inbound,
-    Mention,
-    Message,
-    Nack,
     NotRotated,
-    Other,
     Outgoing,
     PairingAnswer,
     PairingDenied,
     PairingGranted,
     RefreshAnswer,
     Rotated,
-    Signal,
 )
 from .driver import Driver
 from .errors import (
@@ -43,6 +37,24 @@ from .errors import (
 )
 from .exchange import Exchange
 from .http import HttpPool, http_client, http_pool
+from .inbound import (
+    Ack,
+    HistoryTruncated,
+    Inbound,
+    Mention,
+    Message,
+    MetadataInvalidated,
+    Nack,
+    Other,
+    Permission,
+    Presence,
+    Reaction,
+    ReadMark,
+    Signal,
+    StreamPart,
+    Typing,
+    is_own_echo,
+)
 from .logs import RedactingLogger, quiet_logger
 from .memory_store import MemoryStore
 from .mirror import ConfigMirror
@@ -74,10 +86,12 @@ __all__ = [
     "Connection",
     "ConnectionLost",
     "CredentialStore",
+    "Decoded",
     "Dialect",
     "Driver",
     "Exchange",
     "HistoryRow",
+    "HistoryTruncated",
     "HoldfastError",
     "Hook",
     "HttpPool",
@@ -88,6 +102,7 @@ __all__ = [
     "MemoryStore",
     "Mention",
     "Message",
+    "MetadataInvalidated",
     "Nack",
     "NotConnected",
     "NotEntered",
@@ -102,6 +117,10 @@ __all__ = [
     "PairingDenied",
     "PairingFailed",
     "PairingGranted",
+    "Permission",
+    "Presence",
+    "Reaction",
+    "ReadMark",
     "RedactingLogger",
     "RefreshAnswer",
     "RefreshOutcome",
@@ -121,9 +140,11 @@ __all__ = [
     "StoreTooNew",
     "StoreUnavailable",
     "Stored",
+    "StreamPart",
     "SystemClock",
     "TokenPair",
     "Transport",
+    "Typing",
     "Vault",
     "WebSocketTransport",
     "base_url_for",
@@ -134,6 +155,7 @@ __all__ = [
     "clean_text",
     "http_client",
     "http_pool",
+    "is_own_echo",
     "pair",
     "quiet_logger",
     "read_lifetime",

@@ -4,86 +4,23 @@ To connect to another service, write a class with the members of :class:`Dialect
 state between calls, and ``decode`` and the ``read_`` methods never raise, whatever the peer sends.
 """
 
-from typing import Protocol
+from typing import Literal, Protocol
 
 import httpx
 import msgspec
 
 from holdfast.engine import Event
 
+from .inbound import Inbound
 from .vault import TokenPair
 
 
-class Inbound(msgspec.Struct, frozen=True, kw_only=True):
-    """Something for the user. ``raw`` is the frame as it came, and is left out of the repr."""
-
-    raw: str | bytes
-
-    def __repr__(self) -> str:
-        shown = (f"{name}={getattr(self, name)!r}" for name in self.__struct_fields__ if name != "raw")
-        return f"{type(self).__name__}({', '.join(shown)})"
-
-
-class Mention(msgspec.Struct, frozen=True):
-    """Somebody is mentioned. ``user_id`` ``"all"`` means everyone; ``display`` may be all there is (S1-42)."""
-
-    user_id: str | None = None
-    display: str | None = None
-
-
-class Message(Inbound, frozen=True, kw_only=True):
-    """Somebody said something. The same ``message_id`` may come again: then it is the same message, perhaps changed.
-
-    A ``message_mode`` other than ``""`` and ``"normal"`` is not a turn addressed to an agent.
-    """
-
-    message_id: str
-    chat_id: str
-    chat_type: str
-    sender_id: str
-    sender_name: str
-    text: str
-    mentions: tuple[Mention, ...] = ()
-    message_mode: str = ""
-    merged: bool = False
-    origin_device_id: str = ""
-
-
-class Ack(Inbound, frozen=True, kw_only=True):
-    """The service has the message we sent. ``accepted_at`` is its clock, epoch milliseconds."""
-
-    trace_id: str
-    message_id: str
-    accepted_at: int | None = None
-
-
-class Nack(Inbound, frozen=True, kw_only=True):
-    """The service refused the message we sent, for good."""
-
-    trace_id: str
-    message_id: str | None
-    code: str
-    reason: str | None = None
-
-
-class Signal(Inbound, frozen=True, kw_only=True):
-    """Something changed on the service. It may come again, live and in a replay: ``event_id`` tells (S0-57)."""
-
-    event_id: str
-    kind: str
-    entity_id: str = ""
-    version: int | None = None
-
-
-class Other(Inbound, frozen=True, kw_only=True):
-    """An event this dialect has no type for."""
-
-    event: str
-    chat_id: str | None = None
-
-
 class Decoded(msgspec.Struct, frozen=True):
-    """What a frame means: the account's event, what the user gets if the chart says Deliver, and its numbers, if any."""
+    """What a frame means: the account's event, what the user gets if the chart says Deliver, and its numbers, if any.
+
+    ``seq`` and ``dseq`` are positive. They are there for every frame that has them, also one that was rejected: it
+    counts all the same.
+    """
 
     event: Event
     inbound: Inbound | None = None
@@ -96,6 +33,7 @@ class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
 
     trace_id: str
     message_id: str
+    chat_id: str
     frame: str
 
 
@@ -152,12 +90,13 @@ class Dialect(Protocol):
         """The device id of an account that was stored without one (S0-08)."""
         ...
 
-    def decode(self, socket: int, data: str | bytes) -> tuple[Event, Inbound | None]:
-        """The event a frame means, and what the user gets if the account's chart says Deliver. Never raises.
+    def decode(self, socket: int, data: str | bytes) -> Decoded:
+        """The event a frame means, what the user gets of it, and its numbers. Never raises.
 
         The events are ``Challenged``, ``HelloAccepted``, ``HelloRefused`` (with a reason made fit by
-        :func:`clean_text`), ``ReplayFinished``, ``FrameReceived`` (always with an :class:`Inbound`) and, for what
-        cannot be understood, ``FrameRejected`` with an error that quotes nothing of the frame.
+        :func:`clean_text`), ``ReplayFinished``, ``MessageAcked`` and ``MessageRefused`` (with an :class:`Ack` or
+        :class:`Nack` beside), ``FrameReceived`` (always with an :class:`Inbound`) and, for what cannot be understood,
+        ``FrameRejected`` with an error that quotes nothing of the frame.
         """
         ...
 
@@ -165,11 +104,27 @@ class Dialect(Protocol):
         """The frame that answers a challenge."""
         ...
 
-    def message(self, *, chat_id: str, text: str) -> Outgoing:
-        """A text message with a new id.
+    def message(self, *, chat_id: str, text: str, message_id: str | None = None) -> Outgoing:
+        """A text message, with a new id unless one is given. Its frame is new in any case.
 
         Raises:
             SendRefused: the service would refuse it.
+        """
+        ...
+
+    def typing(self, *, chat_id: str, is_typing: bool) -> str:
+        """The frame that says that we begin to write, or stopped.
+
+        Raises:
+            NotSupported: the service knows no such thing.
+            SendRefused: the service would refuse it.
+        """
+        ...
+
+    def receipt(self, *, kind: Literal["seq", "dseq"], number: int, epoch: str | int = "") -> str | None:
+        """The frame that acknowledges everything up to ``number``, for ``dseq`` within the ``ack_epoch`` of the hello.
+
+        None where the service knows no receipts: not an error, since a chart asks for one whenever a number was seen.
         """
         ...
 

@@ -41,9 +41,10 @@ from holdfast.statecharts import (
 )
 
 from .clock import Alarm, Clock
-from .dialect import Dialect, Inbound
+from .dialect import Dialect
 from .driver import Driver, Port
 from .exchange import Exchange
+from .inbound import Inbound
 from .keeper import Keeper
 from .logs import RedactingLogger
 from .mirror import ConfigMirror

@@ -16,6 +16,7 @@ from holdfast.statecharts import (
     FrameRejected,
     HelloAccepted,
     HelloRefused,
+    MessageRefused,
     OpenSocket,
     Ponged,
     SendPing,
@@ -24,8 +25,9 @@ from holdfast.statecharts import (
     SocketOpened,
 )
 
-from .dialect import Dialect, Nack
+from .dialect import Dialect
 from .errors import ConnectionLost, NotConnected
+from .inbound import Nack
 from .transport import Connection, OpenError, Transport
 from .vault import Vault
 
@@ -122,12 +124,13 @@ class Sockets:
 
     def heard(self, socket: int, data: str | bytes) -> None:
         """A frame arrived: as an event, with the body beside it."""
-        event, inbound = self._dialect.decode(socket, data)
+        decoded = self._dialect.decode(socket, data)
+        inbound = decoded.inbound
         if isinstance(inbound, Nack):  # becomes the text of an exception
             reason = None if inbound.reason is None else self._vault.redact(inbound.reason)
             code = self._vault.redact(inbound.code, codes=False)
             inbound = msgspec.structs.replace(inbound, code=code, reason=reason)
-        self._report(self._scrubbed(event), inbound)
+        self._report(self._scrubbed(decoded.event), inbound)
 
     def ponged(self, socket: int) -> None:
         """A pong arrived."""
@@ -147,7 +150,9 @@ class Sockets:
         if isinstance(event, Challenged) and self._quotes_a_token(event.nonce):
             return FrameRejected(event.socket, "the challenge's nonce quotes a token")
         if isinstance(event, HelloAccepted) and self._quotes_a_token(event.device_id):
-            return HelloAccepted(event.socket, "")
+            return msgspec.structs.replace(event, device_id="")
+        if isinstance(event, MessageRefused):
+            return msgspec.structs.replace(event, code=self._vault.redact(event.code, codes=False))
         return event
 
     def _quotes_a_token(self, text: str) -> bool:
