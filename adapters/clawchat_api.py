@@ -9,6 +9,7 @@ import httpx
 import msgspec
 
 from .clawchat_http import _decode, _Envelope, _Unreadable
+from .clawchat_values import whole
 from .errors import HoldfastError
 from .http import ANSWER_BYTES_MAX, describe
 from .text import TEXT_CHARS_MAX, clean_text
@@ -181,7 +182,7 @@ def _conversation(found: dict[str, Any]) -> Conversation | None:
         title=_text(found, "title"),
         description=_text(found, "description"),
         member_ids=_member_ids(found.get("members", found.get("member_ids"))),
-        version=_version(found),
+        version=whole(found.get("version")),
         raw=found,
     )
 
@@ -194,7 +195,7 @@ def _agent(found: dict[str, Any]) -> AgentInfo | None:
         id=agent_id,
         name=_text(found, "name", "nick_name"),
         behavior=_text(found, "behavior"),
-        version=_version(found),
+        version=whole(found.get("version")),
         raw=found,
     )
 
@@ -202,11 +203,6 @@ def _agent(found: dict[str, Any]) -> AgentInfo | None:
 def _text(found: dict[str, Any], *names: str) -> str | None:
     """The first of these fields that is text."""
     return next((value for name in names if isinstance(value := found.get(name), str)), None)
-
-
-def _version(found: dict[str, Any]) -> int | None:
-    version = found.get("version")
-    return version if isinstance(version, int) and not isinstance(version, bool) else None
 
 
 def _member_ids(found: object) -> tuple[str, ...]:

@@ -116,7 +116,7 @@ FIELDS = [
     "user_id", "type", "title", "description", "members", "version", "name", "behavior", "nick_name", "avatar_url",
     "owner_id",
 ]  # fmt: skip
-WRONG = [None, True, 1.5, [], {}, [[1], {"user_id": 3}, None], {"id": "x"}]
+WRONG = [None, True, 1.5, 10**30, [], {}, [[1], {"user_id": 3}, None], {"id": "x"}]
 
 
 @pytest.mark.parametrize("wrong", WRONG)
