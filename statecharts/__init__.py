@@ -83,7 +83,7 @@ from .account.events import (
     StoreFailed,
     TokenRefused,
 )
-from .account.policy import STRICT, Policy
+from .account.policy import COMPAT, STRICT, Policy
 from .account.status import AccountState, Status, project
 from .account.timing import plan
 from .metadata import Invalidation, Refetch, newer, plan_refetch
@@ -91,6 +91,7 @@ from .metadata import Invalidation, Refetch, newer, plan_refetch
 __all__ = [
     "ACCOUNT",
     "EXACT",
+    "COMPAT",
     "SEED",
     "STRICT",
     "Account",

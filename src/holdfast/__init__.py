@@ -46,7 +46,7 @@ from .adapters import (
 )
 from .connecting import connect
 from .link import Link
-from .statecharts import EXACT, SEED, STRICT, AccountState, Policy, Status
+from .statecharts import COMPAT, EXACT, SEED, STRICT, AccountState, Policy, Status
 
 __all__ = [
     "EXACT",
@@ -59,6 +59,7 @@ __all__ = [
     "BodyNotReplayable",
     "ClawChat",
     "ConfigError",
+    "COMPAT",
     "ConfigMirror",
     "ConnectionLost",
     "CredentialStore",

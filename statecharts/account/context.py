@@ -60,6 +60,13 @@ class DeadChat(msgspec.Struct, frozen=True, kw_only=True):
     until: float
 
 
+class Pause(msgspec.Struct, frozen=True):
+    """The server asked, at ``since`` (monotonic), not to be bothered for ``length`` seconds."""
+
+    since: float
+    length: float
+
+
 class Account(msgspec.Struct, frozen=True, kw_only=True):
     """The context of the account chart."""
 
@@ -80,13 +87,17 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     attempted_at: float | None = None  # monotonic; None before the first attempt (V17)
     attempted: int | None = None  # the generation of that attempt
     latched: int | None = None  # the generation that was refused for good
-    rotations: int = 0  # refreshes after a refused hello, within the window
+    rotations: int = 0  # new tokens dialled after a refused hello, within the window; or all of the one streak
     rotations_since: float | None = None
+    post_pause: Pause | None = None
     refusal: str = ""
 
     # connection
     socket: int = 0  # id of the current connection attempt
     depth: int = 0  # place on the backoff ladder
+    rung: int = 0  # the place that the present wait has
+    dial_pause: Pause | None = None
+    evicted_at: tuple[float, ...] = ()  # when other clients took the session over, lately
     presented: int | None = None  # the generation that this connection was opened with
     floor: float = 0.0  # seconds that the next retry waits at least, before jitter
     rejected: int | None = None  # the generation that the gateway refused last

@@ -6,23 +6,27 @@ from holdfast.engine import Stamp
 
 from . import queue
 from .context import Account
-from .timing import equal_jitter, ladder, lasts, until, upward_jitter
+from .timing import jittered, ladder, remaining, until, upward_jitter
 
 
-def fixed(field: str) -> Callable[[Account, Stamp], float]:
-    """A duration straight from the policy."""
+def fixed(field: str) -> Callable[[Account, Stamp], float | None]:
+    """A duration straight from the policy, which may have none."""
 
-    def duration(a: Account, at: Stamp) -> float:
-        return float(getattr(a.policy, field))
+    def duration(a: Account, at: Stamp) -> float | None:
+        seconds: float | None = getattr(a.policy, field)
+        return seconds
 
     duration.__name__ = field
     return duration
 
 
 def backoff(a: Account, at: Stamp) -> float:
-    """The ladder, or the floor after a close that asks for one; jittered after the cap (S0-38, V13)."""
-    step = ladder(a.policy.backoff_base_s, a.policy.backoff_cap_s, a.depth)
-    return equal_jitter(max(step, a.floor), at.chance)
+    """The ladder, or the floor after a close that asks for one; jittered after the cap (S0-38, V13). What the server
+    asked for comes before that, so that no jitter undercuts it (P39).
+    """
+    step = ladder(a.policy.backoff_base_s, a.policy.backoff_cap_s, a.rung)
+    asked = remaining(a.dial_pause.since, a.dial_pause.length, at) if a.dial_pause else 0.0
+    return asked + jittered(max(step, a.floor), a.policy.backoff_jitter, at.chance)
 
 
 def next_look(a: Account, at: Stamp) -> float | None:
@@ -33,13 +37,14 @@ def next_look(a: Account, at: Stamp) -> float | None:
 
 
 def refresh_retry(a: Account, at: Stamp) -> float:
-    """The refresh's own ladder, and never within the interval of the same refresh token (V11, V17)."""
+    """The refresh's own ladder, and never within the interval of the same refresh token (V11, V17), nor before the
+    server wants it (P39).
+    """
     policy = a.policy
     step = ladder(policy.refresh_retry_base_s, policy.refresh_retry_cap_s, max(0, a.tries - 1))
-    interval = policy.refresh_interval_s
-    soon = a.attempted_at is not None and lasts(a.attempted_at, interval, at)
-    rest = a.attempted_at + interval - at.now if soon and a.attempted_at is not None else 0.0
-    return max(upward_jitter(step, at.chance), rest)
+    rest = 0.0 if a.attempted_at is None else remaining(a.attempted_at, policy.refresh_interval_s, at)
+    asked = remaining(a.post_pause.since, a.post_pause.length, at) if a.post_pause else 0.0
+    return max(upward_jitter(step, at.chance), rest, asked + upward_jitter(step, at.chance) - step)
 
 
 def store_retry(a: Account, at: Stamp) -> float:

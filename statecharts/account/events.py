@@ -128,12 +128,15 @@ class RotationHeld(Event, frozen=True):
 
 
 class RefreshFailed(Event, frozen=True):
-    """Answers PostRefresh: no new pair. ``code`` is the answer's, or empty where none could be read."""
+    """Answers PostRefresh: no new pair. ``code`` is the answer's, or empty where none could be read. ``retry_after_s``:
+    the server does not want another attempt sooner (P39).
+    """
 
     correlates: ClassVar[str | None] = "refresh"
     refresh: int
     code: str
     error: str
+    retry_after_s: float = 0.0
 
 
 class RefreshSuperseded(Event, frozen=True):
@@ -170,11 +173,12 @@ class SocketOpened(Event, frozen=True):
 
 
 class SocketFailed(Event, frozen=True):
-    """Answers OpenSocket: it could not be opened."""
+    """Answers OpenSocket: it could not be opened. ``retry_after_s``: the server does not want another dial sooner."""
 
     correlates: ClassVar[str | None] = "socket"
     socket: int
     error: str
+    retry_after_s: float = 0.0
 
 
 class SocketClosed(Event, frozen=True):

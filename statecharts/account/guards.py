@@ -22,7 +22,7 @@ from .events import (
     SendWithdrawn,
     SocketClosed,
 )
-from .timing import lasts, reached
+from .timing import lasts, reached, recent
 
 # -- what the store says -------------------------------------------------------------------------------------
 
@@ -66,6 +66,16 @@ def presented_an_older(a: Account, e: HelloRefused, at: Stamp) -> bool:
     return a.presented is not None and a.credential is not None and a.presented < a.credential.generation
 
 
+def gives_up_in_outage(a: Account, e: Event, at: Stamp) -> bool:
+    """Before the first session, an outage of the auth service ends the matter (V08)."""
+    return a.policy.outage_gives_up and not a.welcomed
+
+
+def gives_up_unreached(a: Account, e: Event, at: Stamp) -> bool:
+    """Before the first session, a connection that fails is not tried again (V09)."""
+    return a.policy.first_failure_parks and not a.welcomed
+
+
 def is_unproven(a: Account, e: Event, at: Stamp) -> bool:
     """No hello was accepted since these credentials were adopted, or since the last one that was refused.
 
@@ -80,10 +90,34 @@ def was_rejected(a: Account, e: Event, at: Stamp) -> bool:
 
 
 def is_capped(a: Account, e: Event, at: Stamp) -> bool:
-    """Too many refreshes after refused hellos within the window (S0-37, V12)."""
+    """Too many refreshes after refused hellos, within the window (S0-37) unless the streak goes on for ever (V12)."""
     since = a.rotations_since
-    recent = since is not None and lasts(since, a.policy.rotations_window_s, at)
-    return recent and a.rotations >= a.policy.rotations_max
+    counts = a.policy.one_streak or (since is not None and lasts(since, a.policy.rotations_window_s, at))
+    return counts and a.rotations >= a.policy.rotations_max
+
+
+# -- who does not want us ------------------------------------------------------------------------------------
+
+
+def was_told_to_wait(a: Account, e: Event, at: Stamp) -> bool:
+    """The server said when the next dial is welcome, and that is not yet (P39)."""
+    return a.dial_pause is not None and lasts(a.dial_pause.since, a.dial_pause.length, at)
+
+
+def may_not_post(a: Account, e: Event, at: Stamp) -> bool:
+    """The server said when the next refresh is welcome, and that is not yet (P39)."""
+    return a.post_pause is not None and lasts(a.post_pause.since, a.post_pause.length, at)
+
+
+def was_evicted(a: Account, e: SocketClosed, at: Stamp) -> bool:
+    """Another client took the session over (P31)."""
+    return e.code in a.policy.takeover_codes
+
+
+def is_outnumbered(a: Account, e: SocketClosed, at: Stamp) -> bool:
+    """It did so again and again: it will not give way (P31)."""
+    before = recent(a.evicted_at, a.policy.evictions_window_s, at)
+    return len(before) + 1 >= a.policy.evictions_max
 
 
 # -- the token's time ----------------------------------------------------------------------------------------
@@ -134,10 +168,18 @@ def can_refresh(a: Account, e: Event, at: Stamp) -> bool:
 
 
 def is_too_soon(a: Account, e: Event, at: Stamp) -> bool:
-    """This refresh token was POSTed less than the interval ago (S1-07 to S1-10, V17, V18)."""
-    if a.attempted_at is None or a.credential is None or a.attempted != a.credential.generation:
+    """This refresh token was POSTed less than the interval ago (S1-07 to S1-10, V17, V18), or the server wants none."""
+    if may_not_post(a, e, at):
+        return True
+    if a.attempted_at is None or a.credential is None:
         return False
-    return lasts(a.attempted_at, a.policy.refresh_interval_s, at)
+    counts = a.policy.refresh_interval_shared or a.attempted == a.credential.generation
+    return counts and lasts(a.attempted_at, a.policy.refresh_interval_s, at)
+
+
+def retries_refresh(a: Account, e: Event, at: Stamp) -> bool:
+    """A refresh that failed for now has a ladder of its own (V11, V22)."""
+    return a.policy.refresh_retries
 
 
 def refused_an_older(a: Account, e: RefreshRequested, at: Stamp) -> bool:

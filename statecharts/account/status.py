@@ -15,7 +15,7 @@ _T = TypeVar("_T")
 class AccountState(StrEnum):
     """The one word for what an account is doing."""
 
-    WAITING = "waiting"  # to be paired
+    WAITING = "waiting"  # for a person: to be paired, or to be resumed
     CONNECTING = "connecting"
     CONNECTED = "connected"
     REFRESHING = "refreshing"  # not connected, and a fresh token is awaited
@@ -29,8 +29,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 
     ``connected``: the handshake is finished and the socket open. ``configured``: there are tokens to dial
     with. ``running``: something is under way, without anybody's help. ``attempts``: dials since the last
-    stable session. ``retry_at`` and ``token_expires_at`` are epoch seconds, None where there is nothing to
-    tell; ``reason`` names what a user must do, if anything.
+    stable session, or all under a policy that has none. ``retry_at`` and ``token_expires_at`` are epoch seconds,
+    None where there is nothing to tell; ``reason`` names what a user must do, if anything.
     """
 
     state: AccountState
@@ -52,6 +52,7 @@ _WORDS: tuple[tuple[str, AccountState], ...] = (
     ("credentials/logged_out", AccountState.LOGGED_OUT),
     ("credentials/unconfigured", AccountState.WAITING),
     ("credentials/refused", AccountState.WAITING),
+    ("connection/parked", AccountState.WAITING),
     ("connection/online", AccountState.CONNECTED),
     ("connection/held", AccountState.REFRESHING),
     ("connection/backing_off", AccountState.BACKOFF),
@@ -63,6 +64,8 @@ _REASONS: tuple[tuple[str, str], ...] = (
     ("credentials/unconfigured", "pair this account"),
     ("credentials/refused", "pair this account again: its token was refused and cannot be refreshed"),
     ("credentials/unreadable", "the store cannot be read; it is tried again"),
+    ("connection/parked/evicted", "another client uses this device's session; stop it, then resume"),
+    ("connection/parked/unreached", "the first connection failed; resume to try again"),
     ("refresh/working/unstored", "a rotated token cannot be stored; it is tried again"),
 )
 
@@ -73,6 +76,7 @@ def project(snapshot: Snapshot, stamp: Stamp) -> Status:
     """The status of an account at a moment."""
     account: Account = snapshot.context
     running = any(snapshot.matches(f"credentials/{name}") for name in ("configured", "loading", "unreadable"))
+    running &= not snapshot.matches("connection/parked")
     configured = account.credential is not None and not snapshot.matches("credentials/refused")
     return Status(
         state=_first(snapshot, _WORDS, AccountState.CONNECTING),

@@ -6,9 +6,9 @@ from .context import Credential, Schedule
 from .policy import Policy
 
 
-def equal_jitter(delay: float, chance: float) -> float:
-    """d/2 + chance x d/2: applied after the cap, so it never vanishes there (V13, P30)."""
-    return delay / 2 + chance * delay / 2
+def jittered(delay: float, share: float, chance: float) -> float:
+    """A delay of which this share is left to chance: applied after the cap, so it never vanishes there (V13, P30)."""
+    return delay * (1 - share) + chance * delay * share
 
 
 def upward_jitter(delay: float, chance: float) -> float:
@@ -43,9 +43,9 @@ def expiry(policy: Policy, credential: Credential) -> float | None:
 
 
 def lead(policy: Policy, life: float) -> float:
-    """How long before its expiry a token is renewed (S1-24 to S1-27), at most half its lifetime (V19)."""
+    """How long before its expiry a token is renewed (S1-24 to S1-27), at most a share of its lifetime (V19)."""
     usual = max(policy.lead_min_s, min(policy.lead_max_s, policy.lead_share * life))
-    return min(usual, policy.lead_share_max * life)
+    return usual if policy.lead_share_max is None else min(usual, policy.lead_share_max * life)
 
 
 def plan(policy: Policy, credential: Credential, at: Stamp) -> Schedule | None:
@@ -58,7 +58,10 @@ def plan(policy: Policy, credential: Credential, at: Stamp) -> Schedule | None:
     earliest = expires_at - (1 - policy.early_share) * life
     if credential.obtained_at is not None:
         earliest = max(earliest, credential.obtained_at + policy.planned_min_s)
-    jitter = (2 * at.chance - 1) * min(policy.due_jitter_s, policy.due_jitter_share * ahead)
+    widest = policy.due_jitter_s
+    if policy.due_jitter_share is not None:
+        widest = min(widest, policy.due_jitter_share * ahead)
+    jitter = (2 * at.chance - 1) * widest
     return Schedule(
         near_at=expires_at - ahead,
         refresh_at=max(earliest, expires_at - ahead + jitter),
@@ -75,6 +78,16 @@ def reached(schedule: Schedule, moment: float, at: Stamp) -> bool:
 def lasts(since: float, duration: float, at: Stamp) -> bool:
     """True while less than ``duration`` went by. A snapshot restored under an older clock never waits on it (P17)."""
     return 0 <= at.now - since < duration
+
+
+def remaining(since: float, duration: float, at: Stamp) -> float:
+    """Seconds of a duration that are still to come, 0 once it is over."""
+    return since + duration - at.now if lasts(since, duration, at) else 0.0
+
+
+def recent(moments: tuple[float, ...], duration: float, at: Stamp) -> tuple[float, ...]:
+    """Those that are less than ``duration`` ago."""
+    return tuple(moment for moment in moments if lasts(moment, duration, at))
 
 
 def until(schedule: Schedule, moment: float, at: Stamp) -> float:

@@ -182,6 +182,10 @@ class Bench:
         """The handshake up to the hello."""
         return self.send(SocketOpened(self.account.socket), Challenged(self.account.socket, "nonce"))
 
+    def open(self) -> tuple[Command, ...]:
+        """The WebSocket is open, and nobody says a word."""
+        return self.send(SocketOpened(self.account.socket))
+
     def accept(self, device_id: str = "dev-1") -> tuple[Command, ...]:
         return self.send(HelloAccepted(self.account.socket, device_id))
 

@@ -50,6 +50,12 @@ def refusing_gateway(reason: str = REJECTED) -> World:
     return good_gateway() | answers
 
 
+def hesitating_gateway() -> World:
+    """Takes its time to answer a hello."""
+    answers: World = {Authenticate: lambda c: ()}
+    return good_gateway() | answers
+
+
 def slamming_gateway(code: int = 1000) -> World:
     """Accepts every hello and closes at once."""
     answers: World = {Authenticate: lambda c: (HelloAccepted(c.socket, "dev-1"), SocketClosed(c.socket, code))}

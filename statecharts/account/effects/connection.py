@@ -7,7 +7,8 @@ from holdfast.engine import Event, Stamp, effect
 from .. import events as ev
 from ..commands import Authenticate, CloseSocket, Notify, OpenSocket, Record, RememberDevice, ReportFrame, SendPing
 from ..context import Account
-from .shared import Out
+from ..timing import lasts, recent
+from .shared import Out, asked
 
 
 @effect(OpenSocket)
@@ -34,19 +35,47 @@ def welcome(a: Account, e: ev.HelloAccepted, at: Stamp) -> Out:
 
 @effect()
 def settle_down(a: Account, e: Event, at: Stamp) -> Out:
-    """Stable: the ladder and the streak start anew (V12, P25, P27)."""
+    """Stable: ladder and cap start anew (V12, P25, P27)."""
     return a.but(depth=0, attempts=0, rotations=0, rotations_since=None), ()
 
 
 @effect()
 def climb(a: Account, e: Event, at: Stamp) -> Out:
-    """The delay of this wait used the present step; the next one is a step higher."""
-    return a.but(depth=a.depth + 1), ()
+    """This wait takes the present step; the next one is a step higher."""
+    if not a.policy.one_streak:
+        return a.but(rung=a.depth, depth=a.depth + 1), ()
+    goes_on = isinstance(e, ev.HelloRefused | ev.RefreshEnded) or _is_within(a, at)
+    return _counted(a.but(rung=a.rotations if goes_on else 0), at), ()
+
+
+@effect()
+def count_rotation(a: Account, e: Event, at: Stamp) -> Out:
+    """A new token is dialled because the gateway refused the former one: counted for the cap (S0-35, S0-36)."""
+    return _counted(a, at), ()
+
+
+@effect()
+def count_renewal(a: Account, e: Event, at: Stamp) -> Out:
+    """A new token is dialled in good time, which counts only where everything does."""
+    return (_counted(a, at) if a.policy.one_streak else a), ()
+
+
+def _counted(a: Account, at: Stamp) -> Account:
+    if _is_within(a, at):
+        return a.but(rotations=a.rotations + 1)
+    return a.but(rotations=1, rotations_since=at.now)
+
+
+def _is_within(a: Account, at: Stamp) -> bool:
+    return a.rotations_since is not None and lasts(a.rotations_since, a.policy.rotations_window_s, at)
 
 
 @effect(Record)
 def note_open_error(a: Account, e: ev.SocketFailed, at: Stamp) -> Out:
-    return a.but(last_error=e.error, floor=0.0), (Record("connection", "transport_error", None, e.error),)
+    pause = asked(a, e.retry_after_s, at)
+    return a.but(last_error=e.error, floor=0.0, dial_pause=pause or a.dial_pause), (
+        Record("connection", "transport_error", None, e.error),
+    )
 
 
 @effect(Record)
@@ -57,10 +86,41 @@ def note_lost_handshake(a: Account, e: ev.SocketClosed, at: Stamp) -> Out:
 
 @effect(Record)
 def note_drop(a: Account, e: ev.SocketClosed, at: Stamp) -> Out:
-    """A good session ended: after a takeover or an unexplained close, the next dial waits longer."""
+    """A good session ended: after an unexplained close, the next dial waits longer."""
     floor = a.policy.drop_floor_s if e.code in a.policy.drop_codes else 0.0
     error = f"connection lost ({e.code}) {e.reason}".rstrip()
     return a.but(last_error=error, floor=floor), (Record("connection", "disconnected", e.code, e.reason),)
+
+
+@effect(Record)
+def note_eviction(a: Account, e: ev.SocketClosed, at: Stamp) -> Out:
+    """Another client has our place: each time within the window, we wait twice as long before we take it back (P31)."""
+    before = recent(a.evicted_at, a.policy.evictions_window_s, at)
+    evicted = a.but(
+        last_error=f"another client took over ({e.code}) {e.reason}".rstrip(),
+        evicted_at=(*before, at.now),
+        floor=a.policy.takeover_floor_s * 2.0 ** len(before),
+    )
+    return evicted, (Record("connection", "disconnected", e.code, e.reason),)
+
+
+@effect(Record, Notify)
+def give_way(a: Account, e: Event, at: Stamp) -> Out:
+    """Two clients with one identity would take the session from each other for ever (P31)."""
+    text = "Another client uses this device's session. Stop it, or pair one of the two anew; then resume this account."
+    return a, (Record("connection", "parked", None, a.last_error), Notify("error", text))
+
+
+@effect(Record, Notify)
+def await_resume(a: Account, e: Event, at: Stamp) -> Out:
+    """The first dial failed, and nobody is to repeat it but a person (V09)."""
+    text = f"The first connection failed ({a.last_error}). Resume this account to try again."
+    return a, (Record("connection", "parked", None, a.last_error), Notify("error", text))
+
+
+@effect()
+def forgive_evictions(a: Account, e: Event, at: Stamp) -> Out:
+    return a.but(evicted_at=()), ()
 
 
 @effect(CloseSocket, Record)
@@ -132,18 +192,10 @@ def note_generic(a: Account, e: ev.HelloRefused, at: Stamp) -> Out:
 
 @effect(CloseSocket, Record, ev.RefreshWanted)
 def want_refresh(a: Account, e: ev.HelloRefused, at: Stamp) -> Out:
-    """The token is to blame: a fresh one before the next dial (S0-25, S0-26), counted for the cap (S0-35, S0-36)."""
-    since = a.rotations_since
-    within = since is not None and at.now - since < a.policy.rotations_window_s
-    counted = a.but(
-        rejected=_generation(a),
-        last_error=e.reason,
-        floor=0.0,
-        rotations=a.rotations + 1 if within else 1,
-        rotations_since=since if within else at.now,
-    )
+    """The token is to blame: a fresh one before the next dial (S0-25, S0-26)."""
+    refused = a.but(rejected=_generation(a), last_error=e.reason, floor=0.0)
     reason = "token refresh"
-    return counted, (_close(a, 1000, reason), _row(a, e, reason, "hello-fail"), ev.RefreshWanted("hello-fail"))
+    return refused, (_close(a, 1000, reason), _row(a, e, reason, "hello-fail"), ev.RefreshWanted("hello-fail"))
 
 
 @effect(CloseSocket, Record, Notify, ev.TokenRefused)

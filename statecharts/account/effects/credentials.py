@@ -23,6 +23,7 @@ def adopt(a: Account, e: ev.CredentialsRead | ev.CredentialsChanged, at: Stamp) 
         welcomed=False,
         rotations=0,
         rotations_since=None,
+        evicted_at=(),
         last_error="",
     )
     return fresh, (UseCredential(e.credential.generation), ev.CredentialsAdopted(), ev.MirrorStale())

@@ -7,7 +7,7 @@ from holdfast.engine import Event, Stamp, effect
 from .. import events as ev
 from ..commands import PostRefresh, Record, SettleRefresh, StoreRotation, UseCredential
 from ..context import Account
-from .shared import Out, adopted
+from .shared import Out, adopted, asked
 
 
 def because(cause: str) -> Any:
@@ -98,11 +98,18 @@ def count_unstored(a: Account, e: ev.RotationUnstored, at: Stamp) -> Out:
 @effect(Record, SettleRefresh, ev.RefreshEnded)
 def count_failure(a: Account, e: ev.RefreshFailed, at: Stamp) -> Out:
     """Transient: no latch, no logout, credentials untouched (S1-13, S1-18)."""
-    return a.but(tries=a.tries + 1, last_error=e.error), (
+    pause = asked(a, e.retry_after_s, at)
+    return a.but(tries=a.tries + 1, last_error=e.error, post_pause=pause or a.post_pause), (
         Record("refresh", "transient", None, a.cause, e.error),
         SettleRefresh("transient", e.error),
         ev.RefreshEnded(),
     )
+
+
+@effect()
+def heed(a: Account, e: ev.RefreshFailed, at: Stamp) -> Out:
+    """Nobody wants this answer any more, but for what it says about the next one."""
+    return a.but(post_pause=asked(a, e.retry_after_s, at) or a.post_pause), ()
 
 
 @effect(SettleRefresh, ev.RefreshEnded)

@@ -2,10 +2,15 @@
 
 from holdfast.engine import Command, Event, Stamp
 
-from ..context import Account, Credential
+from ..context import Account, Credential, Pause
 from ..timing import plan
 
 Out = tuple[Account, tuple[Command | Event, ...]]
+
+
+def asked(a: Account, seconds: float, at: Stamp) -> Pause | None:
+    """What the server asked for, within reason; None if it asked for nothing (P39)."""
+    return Pause(at.now, min(seconds, a.policy.retry_after_max_s)) if seconds > 0 else None
 
 
 def adopted(a: Account, credential: Credential, at: Stamp) -> Account:

@@ -16,6 +16,7 @@ from holdfast.statecharts import (
     ReadingPaused,
     ReadingResumed,
     RefreshRequested,
+    ResumeRequested,
     StopRequested,
     account_chart,
 )
@@ -310,6 +311,11 @@ class AccountMachine(RuleBasedStateMachine):
         self._feed(RefreshRequested(cause, generation))
 
     @precondition(while_running)
+    @rule()
+    def user_resumes(self) -> None:
+        self._feed(ResumeRequested())
+
+    @precondition(while_running)
     @rule(paused=st.booleans())
     def user_is_slow(self, paused: bool) -> None:
         self.world.memory.reading = not paused
@@ -384,6 +390,6 @@ class AccountMachine(RuleBasedStateMachine):
         person = ("credentials/unconfigured", "credentials/refused", "credentials/logged_out/cleared")
         if not snapshot.matches("mirror/clean"):
             return False
-        if snapshot.matches("connection/online/live"):
+        if snapshot.matches("connection/online/live") or snapshot.matches("connection/parked"):
             return not self.world.posts
         return snapshot.matches("connection/offline") and any(snapshot.matches(path) for path in person)

@@ -232,11 +232,12 @@ class Properties:
         base, cap = self.policy.backoff_base_s, self.policy.backoff_cap_s
         rung = min(cap, base * 2.0 ** min(self.ledger.depth, 64))
         if step.fired("stable"):
+            assert self.policy.stable_s is not None
             assert step.stamp.now - self.ledger.online_since >= self.policy.stable_s - 1e-6
         for timer in step.given(ArmTimer):
             if timer.timer == "retry":
                 wait = timer.due - step.stamp.now
-                assert rung / 2 - 1e-6 <= wait <= max(rung, self.policy.drop_floor_s) + 1e-6
+                assert rung / 2 - 1e-6 <= wait <= max(rung, step.account.floor) + 1e-6
 
     def p26_each_dial_was_waited_for(self, step: Taken) -> None:
         """P26: a dial follows a wait of the ladder, or a token that was not tried yet. So dials <= ladder + tokens."""

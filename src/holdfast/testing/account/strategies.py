@@ -8,7 +8,7 @@ import msgspec
 from hypothesis import strategies as st
 
 from holdfast.engine import Armed, Event, Snapshot, TimerFired
-from holdfast.statecharts import EXACT, SEED, Credential, MessageRefused, Policy, account_chart
+from holdfast.statecharts import COMPAT, EXACT, SEED, Credential, MessageRefused, Policy, account_chart
 
 WALLS = st.floats(0, 4e9)
 GENERATIONS = st.integers(0, 4)
@@ -34,16 +34,16 @@ def credentials() -> st.SearchStrategy[Credential]:
 
 
 def policies() -> st.SearchStrategy[Policy]:
-    """Policies that somebody could run: both classifiers, any causes that reconnect, scaled up and down."""
+    """Policies that somebody could run: both profiles and classifiers, any causes that reconnect, scaled up and down."""
     causes = st.sampled_from(((), ("proactive",), ("proactive", "rest-401", "user")))
-    base = st.builds(
+    strict = st.builds(
         Policy,
         classifier=st.sampled_from((SEED, EXACT)),
         refresh_causes_reconnecting=causes,
         outbox_max=st.integers(1, 3),
         outbox_full=st.sampled_from(("wait", "reject", "drop_oldest")),
     )
-    return st.builds(Policy.scaled, base, st.sampled_from((1.0, 0.001, 20.0)))
+    return st.builds(Policy.scaled, strict | st.just(COMPAT), st.sampled_from((1.0, 0.001, 20.0)))
 
 
 _FIELDS: dict[str, st.SearchStrategy[Any]] = {
@@ -57,6 +57,7 @@ _FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "reason": _REASONS,
     "cause": st.sampled_from(("proactive", "rest-401", "hello-fail", "user")),
     "error": st.just("an error"),
+    "retry_after_s": st.sampled_from((0.0, 5.0, 1e9)),
     "nonce": st.just("nonce"),
     "device_id": st.sampled_from(("", "device")),
     "trace": TRACES,
