@@ -82,6 +82,7 @@ from .account.events import (
     StopRequested,
     StoreFailed,
     TokenRefused,
+    Woke,
 )
 from .account.policy import COMPAT, STRICT, Policy
 from .account.status import AccountState, Status, project
@@ -90,9 +91,9 @@ from .metadata import Invalidation, Refetch, newer, plan_refetch
 
 __all__ = [
     "ACCOUNT",
-    "EXACT",
     "COMPAT",
     "SEED",
+    "EXACT",
     "STRICT",
     "Account",
     "AccountState",
@@ -182,6 +183,7 @@ __all__ = [
     "UseCredential",
     "Verdict",
     "WriteMirror",
+    "Woke",
     "account_chart",
     "classify",
     "newer",

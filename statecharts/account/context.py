@@ -101,6 +101,8 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     presented: int | None = None  # the generation that this connection was opened with
     floor: float = 0.0  # seconds that the next retry waits at least, before jitter
     rejected: int | None = None  # the generation that the gateway refused last
+    beat_due: float | None = None  # when the heartbeat's timer is due
+    beat_offset: float = 0.0  # wall - now when that was armed
     welcomed: bool = False  # a hello-ok came since these credentials were adopted
     device_id: str = ""
 

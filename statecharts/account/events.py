@@ -344,5 +344,9 @@ class PeerSilent(Event, frozen=True):
     """The peer answered neither the ping nor the probe."""
 
 
+class Woke(Event, frozen=True):
+    """The machine has slept, or a clock was set: whatever was planned is to be looked at anew."""
+
+
 class MirrorStale(Event, frozen=True):
     """The store's credentials changed, so the mirror is to follow."""

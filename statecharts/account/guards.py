@@ -149,6 +149,22 @@ def must_not_dial(a: Account, e: Event, at: Stamp) -> bool:
     return expired and can_refresh(a, e, at)
 
 
+# -- is anybody there ----------------------------------------------------------------------------------------
+
+
+def woke_up(a: Account, e: Event, at: Stamp) -> bool:
+    """The heartbeat's timer is far too late, or the clocks have parted since it was armed (P44)."""
+    if a.beat_due is None:
+        return False
+    jump = a.policy.wake_jump_s
+    return at.now - a.beat_due > jump or abs(at.wall - at.now - a.beat_offset) > jump
+
+
+def awaits_pongs(a: Account, e: Event, at: Stamp) -> bool:
+    """A pong has a deadline."""
+    return a.policy.pong_s is not None
+
+
 # -- may a refresh be posted ---------------------------------------------------------------------------------
 
 

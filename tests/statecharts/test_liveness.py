@@ -2,7 +2,15 @@
 
 import pytest
 
-from holdfast.statecharts import CloseSocket, FrameReceived, Ponged, ReadingPaused, ReadingResumed, SendPing
+from holdfast.statecharts import (
+    COMPAT,
+    CloseSocket,
+    FrameReceived,
+    Ponged,
+    ReadingPaused,
+    ReadingResumed,
+    SendPing,
+)
 
 from .harness import HOUR, Bench
 from .worlds import answering_pings
@@ -52,3 +60,27 @@ def test_while_we_do_not_read_silence_proves_nothing() -> None:
     assert bench.is_in("connection/online/live")
     bench.send(ReadingResumed())
     assert bench.left("ping_due") == 20.0
+
+
+@pytest.mark.rule("P46")
+@pytest.mark.parametrize("state", ["resting", "pinging", "verifying", "blind"])
+def test_a_peer_of_which_nothing_is_known_is_not_called_disconnected(state: str) -> None:
+    """Only a probe without an answer ends a session, whatever the heartbeat is at."""
+    bench = Bench().live()
+    for timer in {"pinging": ["ping_due"], "verifying": ["ping_due", "pong_deadline"]}.get(state, []):
+        bench.fire(timer)
+    if state == "blind":
+        bench.send(ReadingPaused())
+    assert bench.is_in(f"heartbeat/{state}", "connection/online/live")
+    assert bench.status.connected
+    assert bench.count(CloseSocket) == 0
+
+
+@pytest.mark.rule("V40")
+def test_compat_pings_every_thirty_seconds_and_waits_for_no_pong() -> None:
+    bench = Bench(COMPAT).live()
+    bench.advance(HOUR)
+    assert bench.is_in("connection/online/live")
+    assert bench.count(SendPing) == 120
+    bench.send(Ponged(1))
+    assert bench.is_in("heartbeat/resting")

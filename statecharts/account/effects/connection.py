@@ -230,6 +230,17 @@ def send_ping(a: Account, e: Event, at: Stamp) -> Out:
     return a, (SendPing(a.socket),)
 
 
+def look_at_clocks(field: str) -> Any:
+    """Note when the heartbeat's timer is due, and how the two clocks stand: a sleep shows in one or the other."""
+
+    @effect()
+    def note_clocks(a: Account, e: Event, at: Stamp) -> Out:
+        seconds: float | None = getattr(a.policy, field)
+        return a.but(beat_due=None if seconds is None else at.now + seconds, beat_offset=at.wall - at.now), ()
+
+    return note_clocks
+
+
 @effect(ReportFrame)
 def report_frame(a: Account, e: ev.FrameRejected, at: Stamp) -> Out:
     return a, (ReportFrame(e.error),)

@@ -92,6 +92,7 @@ REFRESH_ROWS = (
     Row(trigger=After("refresh_look"), source="refresh/armed", dest=WORKING, conditions=(g.is_due,),
         effects=(do.because("proactive"),), rules="S1-20 S1-32"),
     Row(trigger=After("refresh_look"), source="refresh/armed", dest="refresh/armed", rules="V18 V21 P15 P17"),
+    Row(trigger=ev.Woke, source="refresh/armed", dest="refresh/armed", rules="P44"),
     Row(trigger=ev.HelloAccepted, source="refresh/due", dest="refresh/later",
         conditions=(g.is_too_soon, In("connection/dialing/awaiting_hello")), effects=(do.because("proactive"),),
         rules="S0-15 S1-07"),

@@ -19,6 +19,7 @@ from holdfast.statecharts import (
     RefreshRequested,
     RefreshSucceeded,
     RefreshSuperseded,
+    ResumeRequested,
     RotationHeld,
     RotationStored,
     SettleRefresh,
@@ -71,7 +72,7 @@ class Ledger:
     """What one process has seen so far. A new process has a new one."""
 
     depth: int = 0
-    granted: bool = False  # one dial: a wait of the ladder is over, or there is a token that was not tried yet
+    granted: bool = False  # one dial: a wait of the ladder is over, a token was not tried yet, or a person says so
     stopped_at: float | None = None
     forgotten: int | None = None  # the generation that was logged out, until another is adopted
     interrupted: bool = False
@@ -107,6 +108,8 @@ class Ledger:
             self.forgotten = step.before.context.credential.generation
         if step.fired("retry"):
             self.granted = True  # the ladder's wait is over; a refresh may have to come first
+        if isinstance(step.event, ResumeRequested) and step.before.matches("connection/parked"):
+            self.granted = True  # a person wants it
         if step.given(UseCredential):
             self.granted = True
             if isinstance(step.event, (CredentialsRead, CredentialsChanged)):

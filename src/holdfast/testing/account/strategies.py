@@ -34,7 +34,7 @@ def credentials() -> st.SearchStrategy[Credential]:
 
 
 def policies() -> st.SearchStrategy[Policy]:
-    """Policies that somebody could run: both profiles and classifiers, any causes that reconnect, scaled up and down."""
+    """Policies that somebody could run: both profiles and classifiers, any causes that reconnect, any scale."""
     causes = st.sampled_from(((), ("proactive",), ("proactive", "rest-401", "user")))
     strict = st.builds(
         Policy,
