@@ -7,6 +7,7 @@ import msgspec
 
 from .dialect import NotRotated, PairingAnswer, PairingDenied, PairingGranted, RefreshAnswer, Rotated
 from .http import ANSWER_BYTES_MAX
+from .retry_after import retry_after_s
 from .text import clean_text
 from .vault import TokenPair, token_pair
 
@@ -54,7 +55,8 @@ def read_refresh(response: httpx.Response) -> RefreshAnswer:
             return NotRotated(str(envelope.code), _message(envelope))
         return Rotated(_pair(_decode(envelope.data, _Tokens)))
     except _Unreadable as error:
-        return NotRotated("", str(error))
+        asked = retry_after_s(response.status_code, response.headers.multi_items())
+        return NotRotated("", str(error), asked)
 
 
 def read_pairing(response: httpx.Response) -> PairingAnswer:

@@ -44,10 +44,13 @@ class Rotated(msgspec.Struct, frozen=True):
 
 
 class NotRotated(msgspec.Struct, frozen=True):
-    """The refresh gave no pair. ``code`` is the service's, empty where none could be read; ``error`` is for people."""
+    """The refresh gave no pair. ``code`` is the service's, empty where none could be read; ``error`` is for people;
+    ``retry_after_s`` is what the service asked for, if anything.
+    """
 
     code: str
     error: str
+    retry_after_s: float = 0.0
 
 
 RefreshAnswer = Rotated | NotRotated

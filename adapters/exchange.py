@@ -137,8 +137,9 @@ class Exchange:
             if answer.code:
                 self._store.settle_refresh(self._account, command.generation)
         except StoreError as error:
-            return self._failed(command, answer.code, f"{answer.error} (and the store failed: {error})")
-        return self._failed(command, answer.code, answer.error)
+            told = f"{answer.error} (and the store failed: {error})"
+            return self._failed(command, answer.code, told, answer.retry_after_s)
+        return self._failed(command, answer.code, answer.error, answer.retry_after_s)
 
-    def _failed(self, command: PostRefresh, code: str, error: str) -> RefreshFailed:
-        return RefreshFailed(command.refresh, code, self._vault.redact(error))
+    def _failed(self, command: PostRefresh, code: str, error: str, retry_after_s: float = 0.0) -> RefreshFailed:
+        return RefreshFailed(command.refresh, code, self._vault.redact(error), retry_after_s)

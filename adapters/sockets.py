@@ -75,7 +75,7 @@ class Sockets:
             try:
                 self._open[socket] = await self._transport.open(self._url, _SocketSink(self, socket))
             except OpenError as error:
-                self._report(SocketFailed(socket, self._vault.redact(str(error))))
+                self._report(SocketFailed(socket, self._vault.redact(str(error)), error.retry_after_s))
                 return
             finally:
                 del self._opening[socket]

@@ -19,6 +19,7 @@ from websockets.protocol import Event, State
 from .about import USER_AGENT
 from .errors import ConnectionLost, HoldfastError, NotConnected
 from .logs import quiet_logger
+from .retry_after import retry_after_s
 from .text import clean_text
 from .tls import shared_ssl_context
 from .url import _is_loopback
@@ -104,11 +105,14 @@ class Transport(Protocol):
 
 
 class OpenError(HoldfastError):
-    """The connection could not be opened. ``problem`` names no secret and no part of the URL."""
+    """The connection could not be opened. ``problem`` names no secret and no part of the URL. ``retry_after_s``: for so
+    many seconds the server wants to be left alone (P39).
+    """
 
-    def __init__(self, problem: str) -> None:
+    def __init__(self, problem: str, retry_after_s: float = 0.0) -> None:
         super().__init__(problem)
         self.problem = problem
+        self.retry_after_s = retry_after_s
 
 
 class WebSocketTransport:
@@ -143,7 +147,7 @@ class WebSocketTransport:
                 **options,
             )
         except (OSError, WebSocketException, EOFError, ValueError, ImportError) as error:
-            raise OpenError(_problem(error)) from None
+            raise OpenError(_problem(error), _asked(error)) from None
         assert isinstance(ws, _PushConnection)
         ws.transport.resume_reading()
         asyncio.get_running_loop().call_soon(ws.start_pushing)
@@ -291,6 +295,12 @@ class _WebSocket:
     def abort(self) -> None:
         self._ws.ignore_frames()
         self._ws.transport.abort()
+
+
+def _asked(error: Exception) -> float:
+    if not isinstance(error, InvalidStatus):
+        return 0.0
+    return retry_after_s(error.response.status_code, error.response.headers.raw_items())
 
 
 def _problem(error: Exception) -> str:

@@ -85,7 +85,6 @@ async def test_after_a_suspend_the_peer_is_probed_and_there_is_no_storm(
         assert gateway.counters.connects == dials
         gateway.silence()
         clock.suspend(3_600)
-        clock.advance(STRICT.pong_s)
         clock.advance(STRICT.verify_s)
         await state_of(link, AccountState.BACKOFF)
         clock.advance(STRICT.drop_floor_s)
