@@ -1,6 +1,7 @@
 """The edge to the world: they carry out commands and report events, and decide nothing."""
 
 from .clawchat import ClawChat
+from .clawchat_api import AgentInfo, Conversation, Profile, RestFailed, get_agent, get_conversation, get_profile
 from .clock import Alarm, Clock, SystemClock
 from .credentials import read_lifetime
 from .dialect import (
@@ -26,7 +27,9 @@ from .errors import (
     NotEntered,
     NotPaired,
     NotSupported,
+    OutboxFull,
     PairingFailed,
+    SendError,
     SendRefused,
     Sent,
     Stopped,
@@ -53,17 +56,22 @@ from .inbound import (
     Signal,
     StreamPart,
     Typing,
+    Unsent,
     is_own_echo,
 )
 from .logs import RedactingLogger, quiet_logger
+from .memory_messages import MemoryMessages
 from .memory_store import MemoryStore
+from .messages import Handled, MessageStore, OutboxItem
 from .mirror import ConfigMirror
 from .notifier import Hook
 from .pairing import Paired, check_pairing_code, pair
+from .receipts import Receipts, Ticket
 from .rest import Bearer, rest_client
 from .runner import Listener, RefreshOutcome, Runner, Settings
 from .signals import SeenSignals
 from .sockets import Sockets
+from .sqlite_messages import SqliteMessages
 from .sqlite_store import SqliteStore
 from .store import DEFAULT_ACCOUNT, CredentialStore, HistoryRow, Identity, Lease, Stored
 from .text import clean_text
@@ -76,6 +84,7 @@ __all__ = [
     "AccountBusy",
     "Ack",
     "AckTimeout",
+    "AgentInfo",
     "Alarm",
     "Bearer",
     "BodyNotReplayable",
@@ -85,11 +94,13 @@ __all__ = [
     "ConfigMirror",
     "Connection",
     "ConnectionLost",
+    "Conversation",
     "CredentialStore",
     "Decoded",
     "Dialect",
     "Driver",
     "Exchange",
+    "Handled",
     "HistoryRow",
     "HistoryTruncated",
     "HoldfastError",
@@ -99,9 +110,11 @@ __all__ = [
     "Inbound",
     "Lease",
     "Listener",
+    "MemoryMessages",
     "MemoryStore",
     "Mention",
     "Message",
+    "MessageStore",
     "MetadataInvalidated",
     "Nack",
     "NotConnected",
@@ -111,6 +124,8 @@ __all__ = [
     "NotSupported",
     "OpenError",
     "Other",
+    "OutboxFull",
+    "OutboxItem",
     "Outgoing",
     "Paired",
     "PairingAnswer",
@@ -119,20 +134,25 @@ __all__ = [
     "PairingGranted",
     "Permission",
     "Presence",
+    "Profile",
     "Reaction",
     "ReadMark",
+    "Receipts",
     "RedactingLogger",
     "RefreshAnswer",
     "RefreshOutcome",
+    "RestFailed",
     "Rotated",
     "Runner",
     "SeenSignals",
+    "SendError",
     "SendRefused",
     "Sent",
     "Settings",
     "Signal",
     "Sink",
     "Sockets",
+    "SqliteMessages",
     "SqliteStore",
     "Stopped",
     "StoreCorrupt",
@@ -142,9 +162,11 @@ __all__ = [
     "Stored",
     "StreamPart",
     "SystemClock",
+    "Ticket",
     "TokenPair",
     "Transport",
     "Typing",
+    "Unsent",
     "Vault",
     "WebSocketTransport",
     "base_url_for",
@@ -153,6 +175,9 @@ __all__ = [
     "check_pairing_code",
     "check_ws_url",
     "clean_text",
+    "get_agent",
+    "get_conversation",
+    "get_profile",
     "http_client",
     "http_pool",
     "is_own_echo",

@@ -76,22 +76,28 @@ class AccountBusy(HoldfastError):
         self.account = account
 
 
-class NotConnected(HoldfastError):
-    """There is no live connection to send on. Nothing was sent."""
+class SendError(HoldfastError):
+    """A message was not delivered, as far as is known. ``sent`` says whether the peer may have it."""
+
+    sent: Sent = "no"
+
+
+class NotConnected(SendError):
+    """There was no live connection in time. Nothing was sent."""
 
     def __init__(self) -> None:
         super().__init__("not connected; wait with `await link.wait_ready()` and try again")
 
 
-class ConnectionLost(HoldfastError):
-    """The connection ended before the answer came. ``sent`` says whether the peer may have the message."""
+class ConnectionLost(SendError):
+    """The link ended before the answer came. ``sent`` says whether the peer may have the message."""
 
     def __init__(self, sent: Sent) -> None:
         super().__init__(f"connection lost (sent: {sent}); {_RESEND[sent]}")
         self.sent: Sent = sent
 
 
-class AckTimeout(HoldfastError):
+class AckTimeout(SendError):
     """No acknowledgement came in time. ``sent`` says whether the peer may have the message."""
 
     def __init__(self, sent: Sent) -> None:
@@ -106,22 +112,31 @@ _RESEND: dict[Sent, str] = {
 }
 
 
-class SendRefused(HoldfastError):
-    """The peer (or a local check) refused the message for good: sending it again unchanged cannot help."""
+class SendRefused(SendError):
+    """The peer (or a local check: ``sent`` is ``no`` then) refused the message for good: the same again cannot help."""
 
-    def __init__(self, code: str, reason: str | None = None) -> None:
+    def __init__(self, code: str, reason: str | None = None, *, sent: Sent = "no") -> None:
         detail = f" ({reason})" if reason else ""
         super().__init__(f"message refused: {code}{detail}; change the message or the recipient before sending again")
         self.code = code
         self.reason = reason
+        self.sent = sent
 
 
-class NotPaired(HoldfastError):
+class OutboxFull(SendError):
+    """The queue of messages is full, and by its policy this one was refused or had to give way. It never left."""
+
+    def __init__(self) -> None:
+        super().__init__("too many messages wait to be sent; send fewer, or let `Policy.outbox_full` wait")
+
+
+class NotPaired(SendError):
     """The account has no credentials, or lost them for good."""
 
-    def __init__(self, account: str) -> None:
+    def __init__(self, account: str, sent: Sent = "no") -> None:
         super().__init__(f"account {account!r} is not paired; pair it with `holdfast activate` and a fresh code")
         self.account = account
+        self.sent = sent
 
 
 class PairingFailed(HoldfastError):

@@ -19,7 +19,10 @@ from holdfast.statecharts import (
     ClearCredentials,
     CloseSocket,
     Deliver,
+    DropMessage,
+    ExpectHandling,
     ForgetTokens,
+    KeepMessage,
     LoadCredentials,
     Notify,
     OpenSocket,
@@ -30,13 +33,17 @@ from holdfast.statecharts import (
     RememberDevice,
     ReportFrame,
     SendPing,
+    SendReceipt,
     SettleRefresh,
+    SettleSend,
     Status,
     StopRequested,
     StoreRotation,
+    TransmitMessage,
     UseCredential,
     WriteMirror,
     account_chart,
+    loaded,
     project,
 )
 
@@ -47,8 +54,11 @@ from .exchange import Exchange
 from .inbound import Inbound
 from .keeper import Keeper
 from .logs import RedactingLogger
+from .messages import MessageStore, OutboxItem
 from .mirror import ConfigMirror
 from .notifier import Hook, Notifier
+from .outbox import Outbox
+from .receipts import Receipts
 from .sockets import Sockets
 from .store import CredentialStore
 from .transport import Transport
@@ -78,6 +88,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     base_url: str
     dialect: Dialect
     store: CredentialStore
+    messages: MessageStore
     transport: Transport
     clock: Clock
     policy: Policy
@@ -101,9 +112,21 @@ class Listener(Protocol):
         """A frame that could not be understood."""
         ...
 
+    def on_kept(self, traces: tuple[str, ...]) -> None:
+        """These messages are in the message store."""
+        ...
+
+    def on_settled(self, command: SettleSend, item: OutboxItem | None, answer: Inbound | None) -> None:
+        """It is over with this message; ``answer`` is the gateway's, if it gave one."""
+        ...
+
 
 class Runner:
-    """Runs one account until it is stopped. :meth:`run` owns every task, socket and timer of it."""
+    """Runs one account until it is stopped. :meth:`run` owns every task, socket and timer of it.
+
+    Raises:
+        StoreError: the message store cannot be read.
+    """
 
     def __init__(self, settings: Settings, client: httpx.AsyncClient, listener: Listener) -> None:
         self.settings = settings
@@ -143,8 +166,24 @@ class Runner:
             tasks=self._tasks,
             report=self.report,
             device_id=self.connect_device_id,
+            arrived=lambda: self.receipts.arrived(),
         )
-        context = Account(policy=settings.policy)
+        self.outbox = Outbox(
+            account=settings.account,
+            messages=settings.messages,
+            report=self.report,
+            write=self.sockets.write,
+            kept=listener.on_kept,
+            log=self.log,
+        )
+        self.receipts = Receipts(
+            account=settings.account,
+            messages=settings.messages,
+            report=self.report,
+            tell=self._acknowledge,
+            log=self.log,
+        )
+        context = loaded(Account(policy=settings.policy), self.outbox.load(settings.clock.stamp()))
         self.driver = Driver(account_chart, context, settings.clock, self._ports(), self._on_change)
 
     # -- life ------------------------------------------------------------------------------------------------
@@ -169,6 +208,7 @@ class Runner:
 
     def _ports(self) -> dict[type[Command], Port]:
         keeper, sockets, exchange, tasks = self.keeper, self.sockets, self._exchange, self._tasks
+        outbox, receipts = self.outbox, self.receipts
         return {
             LoadCredentials: lambda command: self.report(keeper.load(command)),
             ClearCredentials: lambda command: self.report(keeper.clear(command)),
@@ -187,6 +227,12 @@ class Runner:
             SendPing: sockets.ping,
             Deliver: lambda command: self._listener.on_inbound(self.driver.attachment),
             ReportFrame: lambda command: self._listener.on_bad_frame(command.error),
+            KeepMessage: outbox.keep,
+            DropMessage: outbox.drop,
+            TransmitMessage: outbox.transmit,
+            SettleSend: self._settle_send,
+            ExpectHandling: receipts.expect,
+            SendReceipt: receipts.send,
             Notify: Notifier(tasks, self.log, self.settings.notify).notify,
         }
 
@@ -196,6 +242,8 @@ class Runner:
         self.driver.close()
         self.sockets.drop_all()
         self._settle(SettleRefresh("skipped", "stopped"))
+        self.outbox.flush()
+        self.receipts.store()
 
     # -- events in, changes out ------------------------------------------------------------------------------
 
@@ -231,6 +279,14 @@ class Runner:
         for waiter in waiters:
             if not waiter.done():
                 waiter.set_result(outcome)
+
+    def _settle_send(self, command: SettleSend) -> None:
+        self._listener.on_settled(command, self.outbox.get(command.trace), self.driver.attachment)
+
+    def _acknowledge(self, command: SendReceipt) -> None:
+        frame = self.settings.dialect.receipt(kind=command.kind, number=command.number, epoch=command.epoch)
+        if frame is not None:
+            self.sockets.write(command.socket, frame)
 
     def _on_change(self, before: Snapshot, after: Snapshot, stamp: Stamp) -> None:
         if after.config is not before.config or after.context is not before.context:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from typing import Final
 
 import anyio
 import msgspec
@@ -13,9 +14,12 @@ from holdfast.statecharts import (
     Authenticate,
     Challenged,
     CloseSocket,
+    FrameNumbered,
+    FrameReceived,
     FrameRejected,
     HelloAccepted,
     HelloRefused,
+    MessageAcked,
     MessageRefused,
     OpenSocket,
     Ponged,
@@ -33,6 +37,9 @@ from .vault import Vault
 
 Report = Callable[..., None]
 
+CLEAN_MAX: Final = 1024
+"""Texts that are known to quote no token."""
+
 
 class Sockets:
     """Carries out the commands about sockets for one account. At most one is open, besides those that are closing."""
@@ -47,6 +54,7 @@ class Sockets:
         tasks: TaskGroup,
         report: Report,
         device_id: Callable[[], str],
+        arrived: Callable[[], None],
     ) -> None:
         self._url = url
         self._transport = transport
@@ -55,6 +63,8 @@ class Sockets:
         self._tasks = tasks
         self._report = report
         self._device_id = device_id
+        self._arrived = arrived
+        self._clean: set[str] = {""}
         self._opening: dict[int, anyio.CancelScope] = {}
         self._open: dict[int, Connection] = {}
 
@@ -92,7 +102,18 @@ class Sockets:
         connection = self._open.get(command.socket)
         if token is not None and connection is not None:
             frame = self._dialect.authenticate(token=token, nonce=command.nonce, device_id=self._device_id())
+            self.write(command.socket, frame)
+
+    def write(self, socket: int, frame: str) -> None:
+        """Send a frame, if that connection is still open. Whether it arrives, only an answer tells."""
+        connection = self._open.get(socket)
+        if connection is not None:
             self._tasks.start_soon(self._send, connection, frame)
+
+    def say(self, frame: str) -> None:
+        """Send a frame on the newest connection, if there is one."""
+        if self._open:
+            self.write(max(self._open), frame)
 
     async def _send(self, connection: Connection, frame: str) -> None:
         with suppress(NotConnected, ConnectionLost):  # its sink reports the loss
@@ -126,11 +147,15 @@ class Sockets:
         """A frame arrived: as an event, with the body beside it."""
         decoded = self._dialect.decode(socket, data)
         inbound = decoded.inbound
+        numbered = decoded.seq is not None or decoded.dseq is not None
+        if numbered:
+            self._report(FrameNumbered(socket, decoded.seq, decoded.dseq))
         if isinstance(inbound, Nack):  # becomes the text of an exception
             reason = None if inbound.reason is None else self._vault.redact(inbound.reason)
             code = self._vault.redact(inbound.code, codes=False)
             inbound = msgspec.structs.replace(inbound, code=code, reason=reason)
-        self._report(self._scrubbed(decoded.event), inbound)
+        self._report(self._scrubbed(decoded.event, numbered), inbound)
+        self._arrived()
 
     def ponged(self, socket: int) -> None:
         """A pong arrived."""
@@ -141,19 +166,40 @@ class Sockets:
         self._open.pop(socket, None)
         self._report(SocketClosed(socket, code, self._vault.redact(reason)))
 
-    def _scrubbed(self, event: Event) -> Event:
+    def _scrubbed(self, event: Event, numbered: bool) -> Event:
         """A peer may echo a token in what it says."""
+        if isinstance(event, FrameReceived):
+            return event if self._is_clean(event.chat) else FrameReceived(event.socket)
         if isinstance(event, HelloRefused):
             return HelloRefused(event.socket, self._vault.redact(event.reason, codes=False))
         if isinstance(event, FrameRejected):
-            return FrameRejected(event.socket, self._vault.redact(event.error))
+            return FrameRejected(event.socket, self._vault.redact(event.error), numbered)
         if isinstance(event, Challenged) and self._quotes_a_token(event.nonce):
-            return FrameRejected(event.socket, "the challenge's nonce quotes a token")
-        if isinstance(event, HelloAccepted) and self._quotes_a_token(event.device_id):
-            return msgspec.structs.replace(event, device_id="")
+            return FrameRejected(event.socket, "the challenge's nonce quotes a token", numbered)
+        if isinstance(event, HelloAccepted):
+            return self._scrubbed_hello(event)
+        if isinstance(event, MessageAcked | MessageRefused) and not self._is_clean(event.trace):
+            return FrameReceived(event.socket)
         if isinstance(event, MessageRefused):
             return msgspec.structs.replace(event, code=self._vault.redact(event.code, codes=False))
         return event
+
+    def _scrubbed_hello(self, event: HelloAccepted) -> HelloAccepted:
+        device_id = "" if self._quotes_a_token(event.device_id) else event.device_id
+        if not isinstance(event.ack_epoch, str) or not self._quotes_a_token(event.ack_epoch):
+            return msgspec.structs.replace(event, device_id=device_id)
+        return HelloAccepted(event.socket, device_id)
+
+    def _is_clean(self, text: str) -> bool:
+        """As :meth:`_quotes_a_token` has it, remembered: chats and traces come again with each frame."""
+        if text in self._clean:
+            return True
+        if self._quotes_a_token(text):
+            return False
+        if len(self._clean) >= CLEAN_MAX:
+            self._clean.clear()
+        self._clean.add(text)
+        return True
 
     def _quotes_a_token(self, text: str) -> bool:
         return self._vault.redact(text, len(text), codes=False) != text

@@ -85,6 +85,7 @@ from .account.events import (
     Woke,
 )
 from .account.policy import COMPAT, STRICT, Policy
+from .account.queue import loaded
 from .account.status import AccountState, Status, project
 from .account.timing import plan
 from .metadata import Invalidation, Refetch, newer, plan_refetch
@@ -92,8 +93,8 @@ from .metadata import Invalidation, Refetch, newer, plan_refetch
 __all__ = [
     "ACCOUNT",
     "COMPAT",
-    "SEED",
     "EXACT",
+    "SEED",
     "STRICT",
     "Account",
     "AccountState",
@@ -182,10 +183,11 @@ __all__ = [
     "TransmitMessage",
     "UseCredential",
     "Verdict",
-    "WriteMirror",
     "Woke",
+    "WriteMirror",
     "account_chart",
     "classify",
+    "loaded",
     "newer",
     "plan",
     "plan_refetch",

@@ -9,6 +9,8 @@ from .adapters import (
     CredentialStore,
     Dialect,
     Hook,
+    MemoryMessages,
+    MessageStore,
     Settings,
     SystemClock,
     Transport,
@@ -30,6 +32,7 @@ def connect(
     account: str = DEFAULT_ACCOUNT,
     base_url: str | None = None,
     device_id: str | None = None,
+    messages: MessageStore | None = None,
     mirror: ConfigMirror | None = None,
     notify: Hook | None = None,
     policy: Policy = STRICT,
@@ -40,9 +43,11 @@ def connect(
     """A link to the gateway at ``url``, kept alive while its ``async with`` block runs.
 
     ``base_url`` is the REST root, ``https://HOST`` of the same host unless given. ``device_id`` is presented verbatim
-    for connecting and refreshing; without one, the pairing's and the resolved one are used. ``mirror`` is a
-    configuration file that follows the store (and seeds an empty one). ``notify(level, text)`` is called with what a
-    user must see. ``ws://`` and ``http://`` are refused except to loopback and to hosts named in ``insecure_hosts``.
+    for connecting and refreshing; without one, the pairing's and the resolved one are used. ``messages``
+    keeps what is to be sent and remembers what was handled: with ``SqliteMessages(path)`` also beyond this process.
+    ``mirror`` is a configuration file that follows the store (and seeds an empty one). ``notify(level, text)`` is
+    called with what a user must see. ``ws://`` and ``http://`` are refused except to loopback and to hosts named in
+    ``insecure_hosts``.
 
     Raises:
         ConfigError: an address or the device id cannot be used.
@@ -59,6 +64,7 @@ def connect(
             base_url=root,
             dialect=dialect,
             store=store,
+            messages=messages or MemoryMessages(),
             transport=transport or WebSocketTransport(),
             clock=clock or SystemClock(),
             policy=policy,

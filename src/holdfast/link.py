@@ -1,8 +1,8 @@
 """One account's link to its gateway."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from types import TracebackType
 from typing import Any, Final
 
@@ -11,41 +11,50 @@ import httpx
 
 from .adapters import (
     Ack,
-    AckTimeout,
     Bearer,
     Connection,
-    ConnectionLost,
+    HistoryRow,
     Identity,
     Inbound,
     Message,
+    MetadataInvalidated,
     Nack,
     NotConnected,
     NotEntered,
     NotPaired,
     NotSupported,
+    OutboxItem,
     RefreshOutcome,
     Runner,
-    SeenSignals,
-    Sent,
     Settings,
-    Signal,
     Stopped,
+    Unsent,
     check_pairing_code,
     http_client,
     http_pool,
+    is_own_echo,
     rest_client,
 )
-from .inbox import Inbox
+from .conversations import Conversations
 from .pairing import activate
 from .reading import Reading
-from .sends import Sends
-from .statecharts import AccountState, LogoutRequested, ReadingPaused, ReadingResumed, Status
+from .receiving import Receiving
+from .sending import Sending
+from .statecharts import (
+    Invalidation,
+    LogoutRequested,
+    ReadingPaused,
+    ReadingResumed,
+    ResumeRequested,
+    SettleSend,
+    Status,
+)
 from .statuses import Statuses
+from .typing_notice import typing_notice
 
-ACK_S: Final = 15.0
+SEND_S: Final = 15.0
 GRACE_S: Final = 1.0
 """For what has to end, beyond the time that the policy gives it."""
-_UNPAIRED: Final = (AccountState.WAITING, AccountState.LOGGED_OUT)
 
 
 class Link:
@@ -66,15 +75,15 @@ class Link:
         self._settings = settings
         self._statuses = Statuses()
         self._reading = Reading(settings.clock, settings.policy.ping_s, self._connection, self._report)
-        self._inbox = Inbox(self._reading)
-        self._sends = Sends()
-        self._signals = SeenSignals()
+        self._receiving = Receiving(self._reading, lambda: self._entered().receipts, self._is_echo)
+        self._sending = Sending(settings.account, self._reading)
         self._resources = AsyncExitStack()
         self._runner: Runner | None = None
         self._task: asyncio.Task[None] | None = None
         self._ending: asyncio.Task[None] | None = None
         self._client: httpx.AsyncClient
         self._rest: httpx.AsyncClient | None = None
+        self._conversations: Conversations | None = None
         self.bad_frames = 0
         """Frames that could not be understood, since the start."""
 
@@ -100,6 +109,8 @@ class Link:
         settings, resources = self._settings, self._resources
         settings.store.open()
         resources.callback(settings.store.close)
+        settings.messages.open()
+        resources.callback(settings.messages.close)
         resources.enter_context(settings.store.lease(settings.account))
         self._seed()
         pool = await resources.enter_async_context(http_pool())
@@ -108,6 +119,8 @@ class Link:
         self._rest = await resources.enter_async_context(
             rest_client(pool, settings.base_url, bearer=self._bearer, refresh=runner.refresh)
         )
+        self._conversations = Conversations(lambda: self.rest, lambda: runner.keeper.stored.agent_id, runner.log)
+        resources.push_async_callback(self._conversations.end)
         self._task = asyncio.create_task(self._run(runner), name=f"holdfast {settings.account}")
         resources.push_async_callback(self._end, runner, self._task)
         await runner.begun.wait()
@@ -139,8 +152,7 @@ class Link:
             self._conclude()
 
     def _conclude(self) -> None:
-        self._sends.lose()
-        self._inbox.end()
+        self._receiving.end()
         self._reading.end()
         self._statuses.end()
 
@@ -181,6 +193,16 @@ class Link:
             if task is not None and task.done() and not task.cancelled():
                 task.result()
 
+    def _is_echo(self, message: Message) -> bool:
+        """Our own words, relayed by the gateway as it does to every connection of the user."""
+        stored = self._entered().keeper.stored
+        return is_own_echo(message, stored.user_id, stored.resolved_device_id)
+
+    def _entered(self) -> Runner:
+        if self._runner is None:
+            raise self._unusable()
+        return self._runner
+
     def _running(self) -> Runner:
         if self._runner is None or self._task is None:
             raise self._unusable()
@@ -220,13 +242,16 @@ class Link:
 
     # -- messages --------------------------------------------------------------------------------------------
 
-    async def inbound(self) -> AsyncIterator[Inbound]:
-        """Everything the gateway sends, in order: messages, signals and what this dialect has no type for.
+    async def inbound(self, *, by_hand: bool = False) -> AsyncIterator[Inbound]:
+        """Everything the gateway sends, in order and once: messages, signals, and what this dialect has no type for.
 
         One consumer at a time, and always one: a slow one slows the socket, and nothing is dropped. Acknowledgements
         come on the same socket: where thousands of frames wait for nobody, those are no longer read either.
+
+        What is handled is remembered, and acknowledged to a gateway that wants to know: a frame when the next one is
+        asked for, or with ``by_hand`` when :meth:`handled` is told, in any order. What is not comes again.
         """
-        while (frame := await self._inbox.get()) is not None:
+        async for frame in self._receiving.frames(by_hand=by_hand):
             yield frame
 
     async def __aiter__(self) -> AsyncIterator[Message]:
@@ -234,34 +259,67 @@ class Link:
             if isinstance(frame, Message):
                 yield frame
 
-    async def send(self, chat_id: str, text: str, *, timeout: float = ACK_S) -> Ack:
+    def handled(self, frame: Inbound) -> None:
+        """The user is done with a frame of :meth:`inbound`: stored, then acknowledged, a fifth of a second later."""
+        self._receiving.handled(frame)
+
+    async def send(
+        self, chat_id: str, text: str, *, timeout: float | None = SEND_S, message_id: str | None = None
+    ) -> Ack:
         """Send a text message, and wait for its acknowledgement, at most ``timeout`` seconds in all.
+
+        It waits in the outbox for a connection, behind earlier messages of its chat, and is sent again, the same bytes,
+        after a connection was lost. Cancelled before it left, it never leaves. ``message_id`` (``msg-`` and a ULID) is
+        one of your own: sent twice, also by two processes, it is one message.
 
         Raises:
             SendRefused: the service, or a check of our own, refused it for good.
             NotPaired: the account has no credentials.
             NotConnected: there was no connection in time; it never left.
-            ConnectionLost: the connection ended before the answer; ``sent`` says whether it left.
-            AckTimeout: no answer in time; ``sent`` says whether it left.
+            AckTimeout: no answer in time, or none to three attempts; it may have arrived.
+            OutboxFull: too many wait, and the policy says who is to go.
+            ConnectionLost: the link ended before the answer. What a durable message store has is sent by the next one.
+            StoreError: the message store cannot be written; it never left.
             Stopped: the link has stopped.
         """
-        outgoing = self._settings.dialect.message(chat_id=chat_id, text=text)
+        item = self._item(chat_id, text, message_id, timeout)
+        return await self._sending.send(self._running(), item, timeout)
+
+    async def post(self, chat_id: str, text: str, *, message_id: str | None = None) -> str:
+        """Queue a text message for as long as it takes, and return its id as soon as the message store has it.
+
+        How it ends is told by :meth:`inbound`: an :class:`Ack`, a :class:`Nack` or an :class:`Unsent`. With a durable
+        message store it survives the process.
+
+        Raises:
+            SendRefused, NotPaired, OutboxFull, ConnectionLost, StoreError, Stopped: as for :meth:`send`.
+        """
+        item = self._item(chat_id, text, message_id, None)
+        await self._sending.post(self._running(), item)
+        return item.message_id
+
+    def _item(self, chat_id: str, text: str, message_id: str | None, life_s: float | None) -> OutboxItem:
+        outgoing = self._settings.dialect.message(chat_id=chat_id, text=text, message_id=message_id)
+        wall = self._settings.clock.stamp().wall
+        return OutboxItem(
+            trace_id=outgoing.trace_id,
+            message_id=outgoing.message_id,
+            chat_id=outgoing.chat_id,
+            frame=outgoing.frame,
+            queued_at=wall,
+            expires_at=None if life_s is None else wall + life_s,
+        )
+
+    def typing(self, chat_id: str) -> AbstractAsyncContextManager[None]:
+        """Tell the chat that we are writing, while the ``async with`` block runs. Best effort.
+
+        Raises:
+            NotSupported: this dialect has no such thing.
+            SendRefused: this is no chat of the service.
+            Stopped: the link has stopped.
+        """
         runner = self._running()
-        if self.status.state in _UNPAIRED:
-            raise NotPaired(self._settings.account)
-        sent: Sent = "no"
-        try:
-            with anyio.fail_after(timeout):
-                await self.wait_ready()
-                connection = runner.sockets.current
-                if connection is None:
-                    raise ConnectionLost("no")
-                with self._reading.for_an_answer(), self._sends.expecting(outgoing.trace_id) as answer:
-                    sent = "unknown"
-                    await connection.send(outgoing.frame)
-                    return await answer
-        except TimeoutError:
-            raise NotConnected if sent == "no" else AckTimeout(sent) from None
+        return typing_notice(self._settings.dialect, self._settings.clock, runner.sockets.say, chat_id)
 
     async def request(self, method: str, params: Any = None, *, timeout: float = 30.0) -> Any:
         """A remote procedure call, where the dialect has them.
@@ -281,6 +339,25 @@ class Link:
         if self._rest is None:
             raise self._unusable()
         return self._rest
+
+    @property
+    def conversations(self) -> Conversations:
+        """The account's conversations, agent and profile, fetched once and again when they change.
+
+        Raises:
+            NotEntered: the link was not entered yet.
+        """
+        if self._conversations is None:
+            raise self._unusable()
+        return self._conversations
+
+    def history(self, limit: int = 100) -> Sequence[HistoryRow]:
+        """What happened to the account, newest first: connections, refreshes and logouts, with reasons.
+
+        Raises:
+            StoreError: the store cannot be read.
+        """
+        return self._settings.store.history(self._settings.account, limit)
 
     # -- credentials -----------------------------------------------------------------------------------------
 
@@ -323,6 +400,14 @@ class Link:
         runner.report(LogoutRequested())
         await self._statuses.wait(lambda status: not status.configured)
 
+    def resume(self) -> None:
+        """Dial again after the link gave up on its own, as ``status.reason`` says. Otherwise nothing happens.
+
+        Raises:
+            Stopped: the link has stopped.
+        """
+        self._running().report(ResumeRequested())
+
     def _bearer(self) -> Bearer:
         runner = self._running()
         signed = runner.vault.in_force()
@@ -333,18 +418,42 @@ class Link:
     # -- what the runner tells us ----------------------------------------------------------------------------
 
     def on_status(self, status: Status) -> None:
-        """See :class:`Listener`."""
-        if self.status.connected and not status.connected:
-            self._sends.lose()
+        """See :class:`Listener`. Each session begins with fresh conversations (S0-62)."""
+        began = status.connected and not self.status.connected
         self._statuses.put(status)
+        if began and self._conversations is not None:
+            self._conversations.on_ready()
 
     def on_inbound(self, inbound: Inbound) -> None:
-        """See :class:`Listener`. A signal is told once, also if it comes live and in a replay (S0-57)."""
-        if isinstance(inbound, Ack | Nack) and self._sends.settle(inbound):
+        """See :class:`Listener`."""
+        if isinstance(inbound, MetadataInvalidated) and self._conversations is not None:
+            self._conversations.invalidated(
+                Invalidation(
+                    chat_id=inbound.chat_id,
+                    chat_type=inbound.chat_type,
+                    scope=inbound.scope,
+                    version=inbound.version,
+                )
+            )
+        self._receiving.take(inbound)
+
+    def on_kept(self, traces: tuple[str, ...]) -> None:
+        """See :class:`Listener`."""
+        self._sending.on_kept(traces)
+
+    def on_settled(self, command: SettleSend, item: OutboxItem | None, answer: Inbound | None) -> None:
+        """See :class:`Listener`. What nobody waits for is told like everything else."""
+        if self._sending.on_settled(command, answer, self._entered().outbox.trouble):
             return
-        if isinstance(inbound, Signal) and inbound.event_id and not self._signals.is_new(inbound.event_id):
-            return
-        self._inbox.put(inbound)
+        if isinstance(answer, Ack | Nack):
+            self._receiving.tell(answer)
+        elif item is not None and command.outcome != "ended":
+            self._receiving.tell(
+                Unsent(
+                    trace_id=item.trace_id, message_id=item.message_id, chat_id=item.chat_id,
+                    outcome=command.outcome, sent=command.sent, code=command.code, raw=item.frame,
+                )
+            )  # fmt: skip
 
     def on_bad_frame(self, error: str) -> None:
         """See :class:`Listener`."""

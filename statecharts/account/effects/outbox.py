@@ -155,6 +155,12 @@ def recall(a: Account, e: Event, at: Stamp) -> Out:
     return q.changed(a, [q.but(one, answer_by=None) for one in a.queue if q.is_under_way(one)]), ()
 
 
+@effect(SettleSend, DropMessage, KeepMessage)
+def forget_sends(a: Account, e: Event, at: Stamp) -> Out:
+    """Who is paired next may be somebody else."""
+    return _settled(a, (*a.queue, *a.crowd), "unpaired")
+
+
 @effect(SettleSend)
 def end_sends(a: Account, e: Event, at: Stamp) -> Out:
     """What the message store keeps is sent by the next link."""

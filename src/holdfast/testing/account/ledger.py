@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from holdfast.engine import ArmTimer, CancelTimer, Command, Event, Snapshot, Stamp, TimerFired
+from holdfast.engine import ArmTimer, CancelTimer, Command, Event, Snapshot, Stamp, TimerFired, Unhandled
 from holdfast.statecharts import (
     Account,
     CredentialsChanged,
@@ -24,6 +24,7 @@ from holdfast.statecharts import (
     RotationStored,
     SettleRefresh,
     SocketClosed,
+    SocketFailed,
     StopRequested,
     UseCredential,
     Verdict,
@@ -88,8 +89,10 @@ class Ledger:
     renewals: list[float] = field(default_factory=list[float])  # POSTs after a refused hello
     rotated: tuple[float, float] | None = None  # when the pair in use was refreshed, and how long it lives
     skews: int = 0
+    no_dial_before: float = -math.inf  # so the server asked
+    no_post_before: float = -math.inf
 
-    def note_first(self, step: Taken, world: World) -> None:
+    def note_first(self, step: Taken, world: World, policy: Policy) -> None:
         """Take down what a step's own checks count on."""
         if isinstance(step.event, TimerFired):
             self.timers.pop(step.event.serial, None)
@@ -102,6 +105,7 @@ class Ledger:
             self.stopped_at = step.stamp.now
         self._note_tokens(step)
         self._note_session(step, world)
+        self._note_wishes(step, policy)
 
     def _note_tokens(self, step: Taken) -> None:
         if step.before.context.credential is not None and step.account.credential is None:
@@ -172,6 +176,15 @@ class Ledger:
             self.renewals.clear()
         if any(isinstance(command, UseCredential) for command in step.commands) and step.account.rotations == 0:
             self.renewals.clear()
+
+    def _note_wishes(self, step: Taken, policy: Policy) -> None:
+        event, heard = step.event, Unhandled not in {type(command) for command in step.commands}
+        if isinstance(event, (SocketFailed, RefreshFailed)) and heard and event.retry_after_s:
+            moment = step.stamp.now + min(event.retry_after_s, policy.retry_after_max_s)
+            if isinstance(event, SocketFailed):
+                self.no_dial_before = moment
+            elif event.code not in policy.permanent_codes and not step.after.done:
+                self.no_post_before = moment
 
 
 def _rotation(step: Taken) -> tuple[float, float] | None:

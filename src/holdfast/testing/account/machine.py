@@ -205,6 +205,7 @@ class AccountMachine(RuleBasedStateMachine):
 
     def _be_well(self) -> None:
         self.refreshing, self.greeting, self.reachable = Refreshing.ROTATES, Greeting.JUDGES, True
+        self.world.asks_s = 0.0
 
     def _live(self, end: float, arrived: Callable[[], bool], steps_max: int) -> None:
         for _ in range(steps_max):
@@ -225,6 +226,12 @@ class AccountMachine(RuleBasedStateMachine):
     )
     def mood_changes(self, refreshing: Refreshing, greeting: Greeting, reachable: bool, life: float) -> None:
         self.refreshing, self.greeting, self.reachable, self.world.life = refreshing, greeting, reachable, life
+
+    @precondition(while_running)
+    @rule(seconds=st.sampled_from((0.0, 5.0, 40.0, 1000.0)))
+    def server_asks_to_be_left_alone(self, seconds: float) -> None:
+        """With each refusal from now on: Retry-After."""
+        self.world.asks_s = seconds
 
     def _sockets(self, *states: str) -> list[int]:
         return [number for number, socket in self.world.sockets.items() if socket.state in states]

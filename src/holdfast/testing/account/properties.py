@@ -21,6 +21,7 @@ from holdfast.statecharts import (
     RefreshSucceeded,
     RotationStored,
     SettleRefresh,
+    SocketClosed,
     StopRequested,
     StoreRotation,
     UseCredential,
@@ -77,7 +78,7 @@ class Properties:
         Raises:
             AssertionError: a property does not hold.
         """
-        self.ledger.note_first(step, self.world)
+        self.ledger.note_first(step, self.world, self.policy)
         for check in self.checks:
             check(step)
         self.ledger.note_last(step, self.policy)
@@ -237,7 +238,8 @@ class Properties:
         for timer in step.given(ArmTimer):
             if timer.timer == "retry":
                 wait = timer.due - step.stamp.now
-                assert rung / 2 - 1e-6 <= wait <= max(rung, step.account.floor) + 1e-6
+                pause = max(0.0, self.ledger.no_dial_before - step.stamp.now)
+                assert rung / 2 - 1e-6 <= wait <= max(rung, step.account.floor) + pause + 1e-6
 
     def p26_each_dial_was_waited_for(self, step: Taken) -> None:
         """P26: a dial follows a wait of the ladder, or a token that was not tried yet. So dials <= ladder + tokens."""
@@ -248,6 +250,17 @@ class Properties:
         if step.given(OpenSocket) and step.account.credential is not None:
             refused = self.ledger.refused.get(step.account.credential.generation, -math.inf)
             assert step.stamp.now - refused >= self.policy.backoff_base_s / 2 - 1e-6
+
+    def p31_a_takeover_raises_the_floor(self, step: Taken) -> None:
+        """P31: who was taken over waits, or has been so often that it leaves the session to the other."""
+        event, context = step.event, step.before.context
+        ended = isinstance(event, SocketClosed) and event.socket == context.socket
+        if not ended or not step.before.matches("connection/online") or event.code not in self.policy.takeover_codes:
+            return
+        parked = step.after.matches("connection/parked")
+        waits = [timer.due - step.stamp.now for timer in step.given(ArmTimer) if timer.timer == "retry"]
+        assert parked == (len(step.account.evicted_at) >= self.policy.evictions_max)
+        assert parked or min(waits) >= self.policy.takeover_floor_s / 2 - 1e-6
 
     def p32_one_socket(self, step: Taken) -> None:
         """P32: at most one socket, apart from those that were told to close."""
@@ -300,6 +313,11 @@ class Properties:
         retries = [armed.due for armed in step.after.timers if armed.timer in ("retry", "load_retry")]
         assert (status.retry_at is not None) == bool(retries)
         assert not status.configured or step.account.credential is not None
+
+    def p39_nothing_comes_sooner_than_the_server_asked(self, step: Taken) -> None:
+        """P39: neither a dial nor a POST undercuts Retry-After, whatever happens meanwhile."""
+        assert not step.given(OpenSocket) or step.stamp.now >= self.ledger.no_dial_before - 1e-6
+        assert not step.given(PostRefresh) or step.stamp.now >= self.ledger.no_post_before - 1e-6
 
     def p42_the_heart_beats_while_online(self, step: Taken) -> None:
         """P42: while online, and only then, silence is noticed."""

@@ -90,12 +90,15 @@ class Memory:
 
 
 class World:
-    """Gateway, disk, clock and process. ``life`` is how long the tokens live that the gateway gives now."""
+    """Gateway, disk, clock and process. ``life`` is how long the tokens live that the gateway gives now, ``asks_s`` how
+    long it wants to be left alone after what it refuses now.
+    """
 
     def __init__(self, gateway: Gateway | None = None) -> None:
         self.now = 1000.0
         self.skew = 0.0  # by how much the own wall clock is wrong
         self.life = 86_400.0
+        self.asks_s = 0.0
         self.gateway = Gateway() if gateway is None else gateway
         self.disk = Disk()
         self.mirror = Mirror()
@@ -235,7 +238,7 @@ class World:
                 self.disk.settle(post.generation)
         except DiskFull as full:
             error = f"{error}; {full}"
-        return RefreshFailed(post.refresh, code, error)
+        return RefreshFailed(post.refresh, code, error, self.asks_s)
 
     def _commit(self, refresh: int, generation: int, pair: Tokens, obtained_at: float, changed: bool) -> Event:
         credential = credential_of(generation + 1, pair, obtained_at)
@@ -281,7 +284,7 @@ class World:
         """A dial ends."""
         if error:
             del self.sockets[number]
-            self.tell(SocketFailed(number, error))
+            self.tell(SocketFailed(number, error, self.asks_s))
         else:
             self.sockets[number].state = "open"
             self.tell(SocketOpened(number))

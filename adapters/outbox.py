@@ -1,0 +1,126 @@
+"""The outbox's bodies: kept in the message store, written when told, forgotten when settled."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from holdfast.engine import Event, Stamp
+from holdfast.statecharts import DropMessage, KeepMessage, MessagesKept, MessagesNotKept, Queued, TransmitMessage
+
+from .errors import StoreError
+from .logs import RedactingLogger
+from .messages import MessageStore, OutboxItem
+
+FORMER_PROCESS = -1
+"""The socket of what an earlier process had kept: whether it ever left, nobody knows."""
+
+
+class Outbox:
+    """Carries out the commands about outgoing messages for one account. A loop turn's are one write to the store."""
+
+    def __init__(
+        self,
+        *,
+        account: str,
+        messages: MessageStore,
+        report: Callable[[Event], None],
+        write: Callable[[int, str], None],
+        kept: Callable[[tuple[str, ...]], None],
+        log: RedactingLogger,
+    ) -> None:
+        self._account = account
+        self._messages = messages
+        self._report = report
+        self._write = write
+        self._kept = kept
+        self._log = log
+        self._items: dict[str, OutboxItem] = {}
+        self._to_keep: list[str] = []
+        self._to_drop: list[str] = []
+        self._turn: asyncio.Handle | None = None
+        self.trouble: StoreError | None = None
+        """Why the store would not keep the last that it did not."""
+
+    def load(self, stamp: Stamp) -> tuple[Queued, ...]:
+        """What the message store still keeps, as the chart wants it.
+
+        Raises:
+            StoreError: it cannot be read.
+        """
+        items = self._messages.waiting(self._account)
+        self._items.update({item.trace_id: item for item in items})
+        return tuple(_queued(item, stamp) for item in items)
+
+    def put(self, item: OutboxItem) -> None:
+        """Take a message in, before the chart hears of it."""
+        self._items[item.trace_id] = item
+
+    def get(self, trace: str) -> OutboxItem | None:
+        """The message, until it is settled."""
+        return self._items.get(trace)
+
+    def with_id(self, message_id: str) -> OutboxItem | None:
+        """The message of this id, if it is on its way already."""
+        return next((item for item in self._items.values() if item.message_id == message_id), None)
+
+    def keep(self, command: KeepMessage) -> None:
+        """Store it with the others of this turn, and tell then."""
+        self._to_keep.append(command.trace)
+        self._soon()
+
+    def drop(self, command: DropMessage) -> None:
+        """Forget it."""
+        if self._items.pop(command.trace, None) is not None:
+            self._to_drop.append(command.trace)
+            self._soon()
+
+    def transmit(self, command: TransmitMessage) -> None:
+        """Write its frame."""
+        item = self._items.get(command.trace)
+        if item is not None:
+            self._write(command.socket, item.frame)
+
+    def _soon(self) -> None:
+        if self._turn is None:
+            self._turn = asyncio.get_running_loop().call_soon(self.flush)
+
+    def flush(self) -> None:
+        """Write what this turn has brought."""
+        if self._turn is not None:
+            self._turn.cancel()
+            self._turn = None
+        keep, self._to_keep = self._to_keep, []
+        drop, self._to_drop = self._to_drop, []
+        self._drop(drop)
+        wanted = [trace for trace in keep if trace in self._items]
+        if wanted:
+            self._keep(wanted)
+
+    def _keep(self, traces: Sequence[str]) -> None:
+        try:
+            self._messages.keep(self._account, [self._items[trace] for trace in traces])
+        except StoreError as error:
+            self.trouble = error
+            self._log.warning("%s", error)
+            self._report(MessagesNotKept(tuple(traces)))
+        else:
+            self._kept(tuple(traces))
+            self._report(MessagesKept(tuple(traces)))
+
+    def _drop(self, traces: Sequence[str]) -> None:
+        try:
+            if traces:
+                self._messages.drop(self._account, traces)
+        except StoreError as error:
+            self._log.warning("settled messages stay in the store, and will be sent once more: %s", error)
+
+
+def _queued(item: OutboxItem, stamp: Stamp) -> Queued:
+    left = None if item.expires_at is None else item.expires_at - stamp.wall
+    return Queued(
+        trace=item.trace_id,
+        chat=item.chat_id,
+        size=len(item.frame),
+        due=None if left is None else stamp.now + left,
+        kept=True,
+        sent_on=FORMER_PROCESS,
+    )
