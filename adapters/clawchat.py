@@ -36,7 +36,7 @@ class ClawChat:
     def __init__(
         self,
         *,
-        reliable: bool = False,
+        reliable: bool = True,
         multi_device: bool = False,
         platform: str = "openclaw",
         mint: Callable[[], ULID] = ULID,

@@ -10,8 +10,8 @@ from .statecharts import ReadingPaused, ReadingResumed
 
 INBOX_MAX: Final = 256
 """Frames that wait before reading stops. What the socket had read by then still comes on top."""
-INBOX_HARD_MAX: Final = 16 * INBOX_MAX
-"""Frames that wait before reading stops whatever it is wanted for."""
+INBOX_HARD_MAX: Final = 8 * INBOX_MAX
+"""Frames that wait before reading stops whatever it is wanted for. The service wants fewer than 4096 unacknowledged."""
 
 
 class Reading:

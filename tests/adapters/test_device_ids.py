@@ -9,12 +9,13 @@ from holdfast.adapters import (
     Inbound,
     MemoryMessages,
     MemoryStore,
+    OutboxItem,
     Runner,
     Settings,
     TokenPair,
     WebSocketTransport,
 )
-from holdfast.statecharts import STRICT, LoadCredentials, Status
+from holdfast.statecharts import STRICT, LoadCredentials, SettleSend, Status
 from holdfast.testing import VirtualClock
 
 
@@ -22,6 +23,10 @@ class _Deaf:
     def on_status(self, status: Status) -> None: ...
     def on_inbound(self, inbound: Inbound) -> None: ...
     def on_bad_frame(self, error: str) -> None: ...
+
+    def on_kept(self, traces: tuple[str, ...]) -> None: ...
+
+    def on_settled(self, command: SettleSend, item: OutboxItem | None, answer: Inbound | None) -> None: ...
 
 
 def _unheard(request: httpx.Request) -> httpx.Response:

@@ -76,6 +76,7 @@ async def test_at_most_one_old_socket_may_still_be_closing() -> None:
             tasks=tasks,
             report=report,
             device_id=lambda: "dev",
+            arrived=lambda: None,
         )
         ended: list[Event] = []
         for socket in range(1, 6):
@@ -124,6 +125,7 @@ async def test_what_is_acted_on_is_searched_for_tokens_and_not_for_a_code(
             tasks=tasks,
             report=report,
             device_id=lambda: "dev",
+            arrived=lambda: None,
         )
         with vault.hiding(code):
             ports.heard(1, json.dumps({"event": event, "payload": payload}))

@@ -10,7 +10,7 @@ from holdfast.sandbox import Gateway
 from holdfast.statecharts import STRICT
 from holdfast.testing import VirtualClock
 
-from .kit import LIMIT_S, FaultyStore, history, link_to, pair, ready, until
+from .kit import LIMIT_S, FaultyStore, event, history, link_to, pair, ready, until
 
 pytestmark = pytest.mark.anyio
 
@@ -55,8 +55,11 @@ async def test_sends_that_are_over_leave_the_reading_as_they_found_it(
                 sends.create_task(link.send(issued.conversation_id, text))
         assert link._reading._paused is not None
         gateway.inject("send", "never")
+        sending = asyncio.create_task(link.send(issued.conversation_id, "unanswered", timeout=1))
+        await event(gateway, "fault")
+        clock.advance(1)
         with pytest.raises(AckTimeout):
-            await link.send(issued.conversation_id, "unanswered", timeout=0.1)
+            await sending
         assert link._reading._paused is not None
 
 
@@ -115,17 +118,20 @@ async def test_beyond_the_last_bound_nothing_is_read_and_the_loss_is_noticed_all
         await ready(link)
         for number in range(2 * INBOX_HARD_MAX):
             gateway.push_message(issued.user_id, text=f"{number} {'x' * 500}")
-        while len(link._inbox._frames) < INBOX_HARD_MAX:
+        while len(link._receiving._inbox._frames) < INBOX_HARD_MAX:
             await until(lambda: link._reading._paused is not None)
             clock.advance(STRICT.ping_s)
         await until(lambda: link._reading._paused is not None)
         for _ in range(3):
-            read = len(link._inbox._frames)
+            read = len(link._receiving._inbox._frames)
             assert read < 2 * INBOX_HARD_MAX
             clock.advance(STRICT.ping_s)
             await _turns()
-            assert len(link._inbox._frames) == read
+            assert len(link._receiving._inbox._frames) == read
+        sending = asyncio.create_task(link.send(issued.conversation_id, "its answer is behind all that", timeout=1))
+        await _turns()
+        clock.advance(1)
         with pytest.raises(AckTimeout):
-            await link.send(issued.conversation_id, "its answer is behind all that", timeout=0.1)
+            await sending
         gateway.drop()
         assert await _seconds_until_lost(link, clock) <= 2 * STRICT.ping_s
