@@ -103,7 +103,7 @@ def test_the_connect_frame_has_what_the_protocol_wants_and_nothing_more() -> Non
         "nonce": "n" * 24,
         "device_id": "büro-pc",
         "protocol_version": 2,
-        "capabilities": dict.fromkeys(ALWAYS, True),
+        "capabilities": dict.fromkeys({*ALWAYS, "reliable_delivery", "reliable_delivery_v2"}, True),
     }
 
 
