@@ -228,7 +228,9 @@ class Bench:
         return self.send(LogoutRequested())
 
     def ignores_logout(self) -> bool:
-        return self.ignores(LogoutRequested())
+        """A logout changes nothing, and nothing is done about it."""
+        before = self.snapshot
+        return all(isinstance(one, Unhandled) for one in self.log_out()) and self.snapshot == before
 
     # -- shortcuts -----------------------------------------------------------------------------------------------
 

@@ -14,8 +14,8 @@ from holdfast.testing import AccountMachine, account_events, policies
 # fmt: off
 PROPERTIES = pytest.mark.rule(
     "P01", "P05", "P06", "P07", "P08", "P09", "P10", "P11", "P12", "P13", "P14", "P15", "P16", "P17", "P18", "P19",
-    "P20", "P21", "P22", "P25", "P26", "P27", "P28", "P30", "P32", "P33", "P34", "P36", "P37", "P42", "P56", "P60",
-    "V01", "V02", "V06",
+    "P20", "P21", "P22", "P25", "P26", "P27", "P28", "P30", "P31", "P32", "P33", "P34", "P36", "P37", "P39", "P42",
+    "P56", "P60", "V01", "V02", "V06",
 )
 # fmt: on
 
@@ -67,7 +67,7 @@ ExactAtLength.TestCase.settings = settings(max_examples=1000, stateful_step_coun
 
 CompatMachine.TestCase.settings = settings(max_examples=120, stateful_step_count=50)
 
-TestCompat = pytest.mark.rule("P01", "P06", "P11", "P12", "P14", "P17", "P18", "P21", "P28", "P36", "P49")(
+TestCompat = pytest.mark.rule("P01", "P06", "P11", "P12", "P14", "P17", "P18", "P21", "P28", "P36", "P39", "P49")(
     CompatMachine.TestCase
 )
 TestStrict = PROPERTIES(StrictMachine.TestCase)

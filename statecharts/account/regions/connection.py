@@ -73,6 +73,7 @@ CONNECTION_ROWS = (
     # credentials came
     Row(trigger=ev.CredentialsAdopted, source=_RESTING, dest="connection/held", conditions=(g.must_refresh_first,),
         rules="S0-09 P06 P21"),
+    Row(trigger=ev.CredentialsAdopted, source=_WAIT, dest=None, conditions=(g.was_told_to_wait,), rules="P39"),
     Row(trigger=ev.CredentialsAdopted, source=_RESTING, dest=_CLEARED, rules="S0-10 S0-63 P31"),
     Row(trigger=ev.CredentialsAdopted, source=_SOCKET, dest="connection/closing",
         effects=(do.closing("new credentials"),), rules="P21 P22"),
@@ -164,7 +165,9 @@ CONNECTION_ROWS = (
     Row(trigger=After("retry"), source=_WAIT, dest="connection/held", conditions=(g.must_not_dial,),
         effects=(ev.RefreshWanted("expired"),), rules="P21"),
     Row(trigger=After("retry"), source=_WAIT, dest=_DIALING, rules="S0-38 S0-41 V09 V10"),
-    Row(trigger=ev.Rotated, source=_WAIT, dest=_CLEARED, conditions=(g.was_rejected,), effects=(do.count_rotation,),
+    Row(trigger=ev.Rotated, source=_WAIT, dest=None, conditions=(g.was_rejected, g.was_told_to_wait),
+        effects=(do.count_rotation,), rules="P39"),
+    Row(trigger=ev.Rotated, source=_WAIT, dest=_DIALING, conditions=(g.was_rejected,), effects=(do.count_rotation,),
         rules="S0-25 S0-35 S0-36"),
     # parked
     Row(trigger=ev.ResumeRequested, source=_PARKED, dest="connection/held", conditions=(g.must_not_dial,),

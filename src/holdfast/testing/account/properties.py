@@ -254,8 +254,9 @@ class Properties:
     def p31_a_takeover_raises_the_floor(self, step: Taken) -> None:
         """P31: who was taken over waits, or has been so often that it leaves the session to the other."""
         event, context = step.event, step.before.context
-        ended = isinstance(event, SocketClosed) and event.socket == context.socket
-        if not ended or not step.before.matches("connection/online") or event.code not in self.policy.takeover_codes:
+        if not isinstance(event, SocketClosed) or event.socket != context.socket:
+            return
+        if not step.before.matches("connection/online") or event.code not in self.policy.takeover_codes:
             return
         parked = step.after.matches("connection/parked")
         waits = [timer.due - step.stamp.now for timer in step.given(ArmTimer) if timer.timer == "retry"]
