@@ -15,20 +15,26 @@ from holdfast.testing import AccountMachine, account_events, policies
 PROPERTIES = pytest.mark.rule(
     "P01", "P05", "P06", "P07", "P08", "P09", "P10", "P11", "P12", "P13", "P14", "P15", "P16", "P17", "P18", "P19",
     "P20", "P21", "P22", "P25", "P26", "P27", "P28", "P30", "P31", "P32", "P33", "P34", "P36", "P37", "P39", "P42",
-    "P56", "P60", "V01", "V02", "V06",
+    "P47", "P56", "P57", "P58", "P59", "P60", "S1-43", "V01", "V02", "V06",
 )
 # fmt: on
 
 
 class StrictMachine(AccountMachine):
-    pass
+    """With an outbox so small that some wait for a place."""
+
+    policy = msgspec.structs.replace(STRICT, outbox_max=3)
 
 
 class ExactMachine(AccountMachine):
-    """Only one reason blames the token, and every rotation moves the session."""
+    """Only one reason blames the token, every rotation moves the session, and the oldest message gives way."""
 
     policy = msgspec.structs.replace(
-        STRICT, classifier=EXACT, refresh_causes_reconnecting=("proactive", "rest-401", "user")
+        STRICT,
+        classifier=EXACT,
+        refresh_causes_reconnecting=("proactive", "rest-401", "user"),
+        outbox_max=2,
+        outbox_full="drop_oldest",
     )
     rejection = "authentication failed"
 
@@ -52,7 +58,7 @@ class CompatMachine(AccountMachine):
         self.properties.checks = [one for one in self.properties.checks if one.__name__ not in NOT_OF_COMPAT]
 
 
-class StrictAtLength(AccountMachine):
+class StrictAtLength(StrictMachine):
     pass
 
 

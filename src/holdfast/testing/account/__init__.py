@@ -2,7 +2,8 @@
 
 from .gateway import Gateway, Greeting, Refreshing
 from .ledger import Ledger, Taken
-from .machine import AccountMachine
+from .mail import Letter, Mailbox, Treatment
+from .messaging import AccountMachine
 from .properties import Properties
 from .strategies import account_events, credentials, policies
 from .world import World
@@ -12,9 +13,12 @@ __all__ = [
     "Gateway",
     "Greeting",
     "Ledger",
+    "Letter",
+    "Mailbox",
     "Properties",
     "Refreshing",
     "Taken",
+    "Treatment",
     "World",
     "account_events",
     "credentials",

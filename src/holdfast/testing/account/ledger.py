@@ -22,7 +22,9 @@ from holdfast.statecharts import (
     ResumeRequested,
     RotationHeld,
     RotationStored,
+    SendRequested,
     SettleRefresh,
+    SettleSend,
     SocketClosed,
     SocketFailed,
     StopRequested,
@@ -91,6 +93,8 @@ class Ledger:
     skews: int = 0
     no_dial_before: float = -math.inf  # so the server asked
     no_post_before: float = -math.inf
+    asked: set[str] = field(default_factory=set[str])  # messages that somebody wants to send
+    settled: dict[str, int] = field(default_factory=dict[str, int])  # how often each was settled
 
     def note_first(self, step: Taken, world: World, policy: Policy) -> None:
         """Take down what a step's own checks count on."""
@@ -103,6 +107,10 @@ class Ledger:
                 self.timers.pop(command.serial)
         if isinstance(step.event, StopRequested) and self.stopped_at is None:
             self.stopped_at = step.stamp.now
+        if isinstance(step.event, SendRequested):
+            self.asked.add(step.event.trace)
+        for settled in step.given(SettleSend):
+            self.settled[settled.trace] = self.settled.get(settled.trace, 0) + 1
         self._note_tokens(step)
         self._note_session(step, world)
         self._note_wishes(step, policy)

@@ -19,12 +19,14 @@ from holdfast.statecharts import (
     ResumeRequested,
     StopRequested,
     account_chart,
+    loaded,
 )
 
 from .disk import secrets
 from .draws import CHANCES, CODES, DAY, DISKS, HOUR, LIVES, MOSTLY, NAPS, SAYINGS, SPANS, STEPS_OF_THE_CLOCK
 from .gateway import Gateway, Greeting, Refreshing
 from .ledger import Ledger, Taken
+from .mail import Letter
 from .properties import Properties
 from .world import Memory, World
 
@@ -35,7 +37,7 @@ PATIENCE_S = HOUR
 STEPS_MAX = 5000
 
 
-def while_running(self: "AccountMachine") -> bool:
+def while_running(self: "LifeMachine") -> bool:
     """The account has not reached its end."""
     return not self.snapshot.done
 
@@ -44,12 +46,8 @@ class Crash(Exception):
     """The process dies between two commands."""
 
 
-class AccountMachine(RuleBasedStateMachine):
-    """Plays gateway, network, disk, clock and user, and checks every property after every step.
-
-    Subclass it with a ``policy`` or a ``chart`` of your own, and run its ``TestCase``. At the end of each run all
-    faults stop, and the account must come to rest: live, waiting for a person, or stopped.
-    """
+class LifeMachine(RuleBasedStateMachine):
+    """Credentials, connections, and the process itself. The messages are in :class:`AccountMachine`."""
 
     chart: Chart = account_chart
     policy: Policy = STRICT
@@ -71,26 +69,32 @@ class AccountMachine(RuleBasedStateMachine):
     # -- the process ---------------------------------------------------------------------------------------------
 
     @initialize(
-        paired=st.booleans(), life=LIVES, refreshable=st.booleans(), readable=st.booleans(), known=st.booleans()
+        paired=MOSTLY, life=LIVES, refreshable=st.booleans(), readable=st.booleans(), known=st.booleans(), online=MOSTLY
     )
-    def begin(self, paired: bool, life: float, refreshable: bool, readable: bool, known: bool) -> None:
+    def begin(
+        self, paired: bool, life: float, refreshable: bool, readable: bool, known: bool, online: bool = False
+    ) -> None:
         if paired:
             pair = self.world.gateway.pair(self.world.true_time, life, refreshable=refreshable, readable=readable)
             self.world.disk.write(pair, self.world.true_time if known else None)
         self._boot()
+        if online:  # what happens to a session is worth more than another lost dial
+            self._live(self.world.now + 1.0, lambda: self.snapshot.matches("connection/online"), 20)
 
     def _boot(self) -> None:
         self.world.memory = Memory()
-        self.properties.ledger = Ledger()
+        queued = self.world.waiting()
+        self.properties.ledger = Ledger(asked={one.trace for one in queued})
         self.former = []
         self.fuse = -1
         stamp = self.world.stamp(self.chance)
-        self.snapshot, commands = start(self.chart, Account(policy=self.policy), stamp)
+        self.snapshot, commands = start(self.chart, loaded(Account(policy=self.policy), queued), stamp)
+        self.properties.ledger.timers = {armed.serial: armed.timer for armed in self.snapshot.timers}
         for command in commands:
             self.world.execute(command)
         self._drain()
 
-    def _feed(self, event: Event, genuine: bool = True) -> None:
+    def _feed(self, event: Event, genuine: bool = True, letter: Letter | None = None) -> None:
         """One step, taken twice and stored in between, and what follows from it at once."""
         before, stamp = self.snapshot, self.world.stamp(self.chance)
         after, commands = step(self.chart, before, event, stamp)
@@ -99,6 +103,7 @@ class AccountMachine(RuleBasedStateMachine):
         assert step(self.chart, again, event, stamp) == (after, commands), "a step is pure"
         self.snapshot = after
         self._tell(f"{self.world.now:.2f} {event} -> {' '.join(after.states)}")
+        self.world.memory.coming = letter
         try:
             self._execute(commands)
         except Crash:
@@ -109,6 +114,7 @@ class AccountMachine(RuleBasedStateMachine):
         self.sound = False
         self.properties.see(Taken(before, event, stamp, after, commands, genuine))
         self.sound = True
+        self.world.arrived(event)
         self._drain()
 
     def _tell(self, line: str) -> None:
@@ -126,7 +132,8 @@ class AccountMachine(RuleBasedStateMachine):
 
     def _drain(self) -> None:
         while self.world.memory.inbox:
-            self._feed(self.world.memory.inbox.popleft())
+            event, letter = self.world.memory.inbox.popleft()
+            self._feed(event, letter=letter)
 
     @precondition(while_running)
     @rule(after=st.integers(0, 4))
@@ -273,7 +280,10 @@ class AccountMachine(RuleBasedStateMachine):
     @rule(says=st.sampled_from(list(SAYINGS)))
     def gateway_speaks(self, says: str) -> None:
         """What a gateway may say at any time, sensible or not."""
-        self._feed(SAYINGS[says](self._sockets("welcomed", "closing")[0]))
+        number = self._sockets("welcomed", "closing")[0]
+        session = self.world.sockets[number].session
+        if says != "rubbish" or session is None or not session.lossy:  # two faults at once could hide each other
+            self._feed(SAYINGS[says](number))
 
     @precondition(lambda self: any(socket.pings for socket in self.world.sockets.values()))
     @rule()

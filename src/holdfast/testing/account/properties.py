@@ -21,6 +21,7 @@ from holdfast.statecharts import (
     RefreshSucceeded,
     RotationStored,
     SettleRefresh,
+    SettleSend,
     SocketClosed,
     StopRequested,
     StoreRotation,
@@ -30,12 +31,15 @@ from holdfast.statecharts import (
 
 from .gateway import MARK
 from .ledger import ANSWERS, Ledger, Taken, rejects
+from .message_properties import MessageProperties
 from .world import World
 
 _EXCHANGING = ("refresh/working/requesting", "refresh/draining", "refresh/finishing/answering")
 _REFRESH_TIMERS = ("refresh_look", "refresh_retry", "store_retry", "doubt_retry")
 _BEATS = tuple(f"heartbeat/{name}" for name in ("resting", "pinging", "verifying", "blind"))
-_AFTER_STOP = (ArmTimer, CancelTimer, ClearCredentials, SettleRefresh, StoreRotation, Unhandled, UseCredential)
+_AFTER_STOP = (
+    ArmTimer, CancelTimer, ClearCredentials, SettleRefresh, SettleSend, StoreRotation, Unhandled, UseCredential,
+)  # fmt: skip
 
 # The timer that each waiting state counts on (P36).
 _COUNTS_ON = {
@@ -54,6 +58,8 @@ _COUNTS_ON = {
     "heartbeat/pinging": "pong_deadline",
     "heartbeat/verifying": "verify_deadline",
     "mirror/behind": "mirror_retry",
+    "receipts/due": "receipt_due",
+    "receipts/unstored": "receipt_retry",
 }
 _ANSWERED_AT_ONCE = (
     "credentials/loading", "credentials/logged_out/clearing", "refresh/working/doubting", "refresh/working/storing",
@@ -61,7 +67,7 @@ _ANSWERED_AT_ONCE = (
 )  # fmt: skip
 
 
-class Properties:
+class Properties(MessageProperties):
     """Checks each step. What later ones need is in the ledger."""
 
     def __init__(self, world: World, policy: Policy) -> None:

@@ -22,33 +22,50 @@ from holdfast.statecharts import (
     CredentialsChanged,
     CredentialsCleared,
     CredentialsRead,
+    Deliver,
+    DropMessage,
+    ExpectHandling,
     ForgetTokens,
+    FrameNumbered,
+    FrameReceived,
+    FrameRejected,
+    HandledNotStored,
     HelloAccepted,
     HelloRefused,
+    KeepMessage,
     LoadCredentials,
+    MessageAcked,
+    MessageRefused,
     MirrorFailed,
     MirrorWritten,
     OpenSocket,
     Ponged,
     PostRefresh,
+    Queued,
     RefreshFailed,
     RefreshSucceeded,
     RefreshSuperseded,
+    ReplayFinished,
     RotationHeld,
     RotationStored,
     RotationUnstored,
     SendPing,
+    SendReceipt,
+    SettleSend,
     SocketClosed,
     SocketFailed,
     SocketOpened,
     StoreFailed,
     StoreRotation,
+    TransmitMessage,
     UseCredential,
     WriteMirror,
 )
 
+from .desk import Desk, Drawer, Sheet
 from .disk import Disk, DiskFull, Mirror, credential_of
 from .gateway import Gateway, Greeting, Refreshing, Tokens
+from .mail import Letter, Mailbox, Session, Treatment
 
 EPOCH = 1_800_000_000.0
 
@@ -73,6 +90,7 @@ class Socket:
     generation: int | None = None
     pings: int = 0
     close_by: float = math.inf
+    session: Session | None = None
 
 
 @dataclass
@@ -83,10 +101,12 @@ class Memory:
     pair: Tokens | None = None
     held: tuple[int, Tokens, float] | None = None
     told: int = -1
-    inbox: deque[Event] = field(default_factory=deque[Event])
+    inbox: deque[tuple[Event, Letter | None]] = field(default_factory=deque[tuple[Event, Letter | None]])
     posts: dict[int, Post] = field(default_factory=dict[int, Post])
     sockets: dict[int, Socket] = field(default_factory=dict[int, Socket])
     reading: bool = True
+    desk: Desk = field(default_factory=Desk)
+    coming: Letter | None = None  # comes with the event that is looked at
 
 
 class World:
@@ -103,6 +123,13 @@ class World:
         self.disk = Disk()
         self.mirror = Mirror()
         self.memory = Memory()
+        self.drawer = Drawer()
+        self.mailbox = Mailbox()
+        self.attentive = True  # the user handles whatever comes
+        self.sheets: dict[str, Sheet] = {}
+        self.outcomes: dict[str, str] = {}  # what somebody was told last, by any process
+        self.stale: set[str] = set()  # settled by a former process, which could not forget them any more
+        self.delivered: set[int] = set()
         self._ports = self._plug()
 
     @property
@@ -144,11 +171,18 @@ class World:
             Authenticate: self._authenticate,
             CloseSocket: self._close,
             SendPing: lambda command: self._ping(command.socket),
+            KeepMessage: lambda command: self.memory.desk.work.append(command),
+            DropMessage: lambda command: self.memory.desk.work.append(command),
+            TransmitMessage: self._write,
+            SettleSend: lambda command: self.outcomes.update({command.trace: command.outcome}),
+            ExpectHandling: lambda command: self.memory.desk.expect(command),
+            Deliver: lambda command: self._hand_over(),
+            SendReceipt: self._acknowledge,
         }
 
-    def tell(self, event: Event) -> None:
-        """Put an event where the chart will find it."""
-        self.memory.inbox.append(event)
+    def tell(self, event: Event, letter: Letter | None = None) -> None:
+        """Put an event where the chart will find it, with the letter that came with it."""
+        self.memory.inbox.append((event, letter))
 
     def _load(self) -> Event:
         try:
@@ -301,9 +335,16 @@ class World:
             return
         socket.state = "welcomed"
         reason = self.gateway.refusal(socket.access, does, self.true_time)
-        self.tell(HelloAccepted(number, "device") if reason is None else HelloRefused(number, reason))
+        self.tell(self._welcome(socket) if reason is None else HelloRefused(number, reason))
         if does is Greeting.SLAMS:
             self.drop(number, 1000)
+
+    def _welcome(self, socket: Socket) -> Event:
+        """The newest session of a device is the only one."""
+        for other in self.sockets.values():
+            other.session = None
+        socket.session = session = self.mailbox.open()
+        return HelloAccepted(socket.number, "device", "dseq" if session.mode == "dseq" else "", session.epoch)
 
     def drop(self, number: int, code: int) -> None:
         """A socket is gone."""
@@ -315,6 +356,111 @@ class World:
         self.sockets[number].pings -= 1
         self.tell(Ponged(number))
 
+    # -- messages ------------------------------------------------------------------------------------------------
+
+    @property
+    def session(self) -> tuple[int, Session] | None:
+        """The session that the gateway has, and its socket, which may be closing already."""
+        sockets = (socket for socket in self.sockets.values() if socket.state in ("welcomed", "closing"))
+        return next(((socket.number, socket.session) for socket in sockets if socket.session is not None), None)
+
+    def _write(self, command: TransmitMessage | SendReceipt) -> None:
+        socket = self.sockets.get(command.socket)
+        if socket is not None and socket.session is not None:
+            socket.session.uplink.append(command)
+
+    def _hand_over(self) -> None:
+        letter = self.memory.coming
+        if letter is not None:
+            self.delivered.add(letter.number)
+            self.memory.desk.hand_over(letter, self.drawer)
+
+    def _acknowledge(self, command: SendReceipt) -> None:
+        if not self.memory.desk.store(self.drawer):
+            self.tell(HandledNotStored())
+        elif command.number:
+            self._write(command)
+
+    def arrived(self, event: Event) -> None:
+        """Whatever was to be done about a frame is done."""
+        if isinstance(event, FrameReceived | FrameRejected | MessageAcked | MessageRefused):
+            handled = self.memory.desk.arrived()
+            if handled is not None:
+                self.tell(handled)
+
+    def write_down(self) -> None:
+        """The message store takes a turn."""
+        outcome = self.memory.desk.write(self.drawer, self.sheets)
+        if outcome is not None:
+            self.tell(outcome)
+
+    def waiting(self) -> tuple[Queued, ...]:
+        """What a new process finds in the message store."""
+        self.stale |= {trace for trace in self.drawer.kept if self.outcomes.get(trace, "ended") != "ended"}
+        return tuple(sheet.queued() for sheet in self.drawer.kept.values())
+
+    def post(self, chat: str, readable: bool = True) -> None:
+        """Somebody writes to the account."""
+        letter = self.mailbox.post(chat, readable)
+        for socket in self.sockets.values():
+            if socket.session is not None:
+                socket.session.pending.append(letter)
+
+    def send(self, number: int, session: Session) -> None:
+        """The next frame of a session goes out, and then the end of the replay."""
+        if session.pending:
+            letter = session.pending.popleft()
+            session.sent.add(letter.number)
+            self._say(number, session, FrameReceived(number, letter.chat), letter)
+        elif not session.replayed:
+            session.replayed = True
+            self.tell(ReplayFinished(number))
+
+    def _say(self, number: int, session: Session, event: Event, letter: Letter | None = None) -> None:
+        """A frame, with its number before it."""
+        dseq = session.number(letter) if session.mode == "dseq" else None
+        seq = letter.seq if letter is not None and session.mode == "seq" else None
+        if letter is not None and not letter.readable:
+            self.tell(FrameRejected(number, "unreadable"))
+            return
+        if dseq is not None or seq is not None:
+            session.lossy = False
+            self.tell(FrameNumbered(number, seq, dseq))
+        self.tell(event, letter)
+
+    def lose(self, session: Session) -> None:
+        """A numbered frame is lost on its way."""
+        session.number(session.pending.popleft())
+        session.lossy = True
+
+    def receive(self, number: int, session: Session, does: Treatment) -> None:
+        """The gateway reads what it was sent, one frame.
+
+        Raises:
+            AssertionError: a letter is acknowledged that was not handled (P59).
+        """
+        if not session.uplink:
+            return
+        command = session.uplink.popleft()
+        if isinstance(command, SendReceipt):
+            letters = [self.mailbox.letters[letter.number - 1] for letter in session.covers(command)]
+            lost = [letter for letter in letters if letter.readable and letter.number not in self.drawer.marks]
+            assert not lost, f"{command} acknowledges {lost}, which nobody handled"
+            self.mailbox.forget(letters)
+            return
+        self._check_order(command.trace)
+        answer = self.mailbox.take(number, command.trace, does)
+        if answer is not None:
+            self._say(number, session, answer)
+
+    def _check_order(self, trace: str) -> None:
+        """Within a chat, what is new to the gateway was asked for later than all it has."""
+        if trace in self.mailbox.accepted or trace in self.stale:
+            return
+        sheet = self.sheets[trace]
+        known = [self.sheets[one] for one in self.mailbox.accepted if one not in self.stale]
+        assert all(one.place < sheet.place for one in known if one.chat == sheet.chat), f"{trace} is out of order"
+
     # -- what goes on by itself ----------------------------------------------------------------------------------
 
     def go_on(self, refreshing: Refreshing, greeting: Greeting, reachable: bool) -> bool:
@@ -324,7 +470,21 @@ class World:
             self._turn(socket.number, socket, greeting, reachable)
         for refresh in posts:
             self.answer(refresh, refreshing)
-        return bool(posts or waiting)
+        return any((*posts, *waiting, self._go_on_with_messages()))
+
+    def _go_on_with_messages(self) -> bool:
+        desk, session, busy = self.memory.desk, self.session, False
+        if session is not None and self.memory.reading:
+            busy = bool(session[1].uplink or session[1].pending) or not session[1].replayed
+            self.send(*session)
+            self.receive(*session, Treatment.TAKES)
+        if self.attentive and desk.unhandled:
+            self.tell(desk.handle(next(iter(desk.unhandled))))
+            busy = True
+        if desk.work:
+            self.write_down()
+            busy = True
+        return busy
 
     def _waits(self, socket: Socket) -> bool:
         return socket.state not in ("asked", "welcomed") or (socket.pings > 0 and self.memory.reading)
@@ -337,13 +497,15 @@ class World:
         elif socket.state == "presented":
             self.greet(number, greeting)
         elif socket.state == "closing":
+            while socket.session is not None and socket.session.uplink:
+                self.receive(number, socket.session, Treatment.MUMBLES)
             self.drop(number, 1000)
         elif socket.pings and self.memory.reading:
             self.pong(number)
 
     def expire(self) -> None:
         """What has a deadline ends there: a POST is given up, a socket is dropped, a disk heals."""
-        for each in (self.disk, self.mirror):
+        for each in (self.disk, self.mirror, self.drawer):
             each.broken = each.broken and self.now < each.fails_until
         for post in list(self.posts.values()):
             if post.deadline <= self.now:
