@@ -11,7 +11,14 @@ from holdfast.statecharts import SEED, STRICT, Policy
 @pytest.mark.rule("S0-01")
 def test_the_numbers_of_the_connection() -> None:
     assert (STRICT.rotations_max, STRICT.rotations_window_s) == (3, 300.0)
-    assert (STRICT.backoff_base_s, STRICT.backoff_cap_s) == (1.0, 30.0)
+    assert (STRICT.backoff_base_s, STRICT.backoff_cap_s, STRICT.backoff_jitter) == (1.0, 30.0, 0.5)
+
+
+@pytest.mark.rule("P31", "P39", "P44")
+def test_the_numbers_of_takeovers_waits_and_wakes() -> None:
+    assert (STRICT.takeover_codes, STRICT.takeover_floor_s, STRICT.drop_codes) == ((4001,), 10.0, (1005, 1006))
+    assert (STRICT.evictions_max, STRICT.evictions_window_s) == (5, 600.0)
+    assert (STRICT.retry_after_max_s, STRICT.wake_jump_s) == (3600.0, 30.0)
 
 
 @pytest.mark.rule("S1-01", "S1-40")
@@ -32,6 +39,8 @@ def test_the_numbers_of_the_refresh() -> None:
         ("backoff_base_s", 0.0),
         ("mirror_retry_cap_s", 0.0),
         ("early_share", -0.1),
+        ("pong_s", -1.0),
+        ("backoff_jitter", 1.5),
     ],
 )
 def test_a_number_out_of_its_range_is_refused_by_name(name: str, value: float) -> None:

@@ -51,6 +51,19 @@ def test_only_a_session_of_thirty_seconds_clears_the_ladder() -> None:
     assert bench.left("retry") == 0.75
 
 
+@pytest.mark.rule("P25", "P26")
+def test_sessions_that_end_as_soon_as_they_cleared_the_ladder_cost_no_more_dials_than_its_cap() -> None:
+    """So a gateway that flaps in step with us needs no rule of its own."""
+    assert STRICT.stable_s == STRICT.backoff_cap_s
+    bench = Bench(chance=0.0, world=good_gateway())
+    bench.read(credential())
+    while bench.now < 1000 + HOUR:
+        bench.advance(STRICT.backoff_cap_s)
+        bench.drop()
+        bench.fire("retry")
+    assert bench.count(OpenSocket) <= 1 + HOUR / STRICT.backoff_cap_s
+
+
 @pytest.mark.rule("S0-42", "P28")
 def test_a_server_that_rotates_and_a_gateway_that_rejects() -> None:
     """Three refreshes in five minutes, each followed by a dial with its new token; between them, the ladder."""

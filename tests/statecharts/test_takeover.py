@@ -163,16 +163,3 @@ def test_a_parked_account_can_be_stopped_and_logged_out() -> None:
 def test_who_resumes_what_is_not_parked_changes_nothing() -> None:
     for bench in (Bench(), Bench().dialing(), Bench().live()):
         assert bench.ignores(ResumeRequested())
-
-
-@pytest.mark.rule("P25", "P26")
-def test_sessions_that_end_just_after_they_count_as_stable_cost_no_more_dials_than_the_foot_of_the_ladder() -> None:
-    """A flapping gateway is dialled once in thirty seconds, which is what the ladder's cap allows as well."""
-    bench = Bench(chance=0.0, world=good_gateway())
-    bench.read(credential())
-    for _ in range(100):
-        bench.advance(STRICT.stable_s or 0.0)
-        bench.drop()
-        bench.fire("retry")
-    elapsed = bench.now - 1000
-    assert bench.count(OpenSocket) <= 1 + elapsed / (STRICT.stable_s or 1.0)

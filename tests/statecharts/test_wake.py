@@ -41,6 +41,7 @@ def test_eight_hours_later_the_peer_has_five_seconds_to_answer(policy: Policy, s
     bench.fire("verify_deadline")
     assert bench.is_in("connection/backing_off")
     assert bench.now - begin <= policy.ping_s + 5
+    assert bench.left("retry") == (1.0 if policy is COMPAT else 7.5)
 
 
 @SLEEPS

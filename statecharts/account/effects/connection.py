@@ -7,7 +7,7 @@ from holdfast.engine import Event, Stamp, effect
 from .. import events as ev
 from ..commands import Authenticate, CloseSocket, Notify, OpenSocket, Record, RememberDevice, ReportFrame, SendPing
 from ..context import Account
-from ..timing import lasts, recent
+from ..timing import ladder, lasts, recent
 from .shared import Out, asked
 
 
@@ -95,11 +95,13 @@ def note_drop(a: Account, e: ev.SocketClosed, at: Stamp) -> Out:
 @effect(Record)
 def note_eviction(a: Account, e: ev.SocketClosed, at: Stamp) -> Out:
     """Another client has our place: each time within the window, we wait twice as long before we take it back (P31)."""
-    before = recent(a.evicted_at, a.policy.evictions_window_s, at)
+    policy = a.policy
+    before = recent(a.evicted_at, policy.evictions_window_s, at)
+    longest = max(policy.takeover_floor_s, policy.evictions_window_s)
     evicted = a.but(
         last_error=f"another client took over ({e.code}) {e.reason}".rstrip(),
         evicted_at=(*before, at.now),
-        floor=a.policy.takeover_floor_s * 2.0 ** len(before),
+        floor=ladder(policy.takeover_floor_s, longest, len(before)),
     )
     return evicted, (Record("connection", "disconnected", e.code, e.reason),)
 
