@@ -20,7 +20,11 @@ async def test_after_five_takeovers_the_link_waits_to_be_resumed(
 ) -> None:
     pair(gateway, store, clock)
     told: list[str] = []
-    async with link_to(gateway, store, clock, notify=lambda level, text: told.append(text)) as link:
+
+    def notify(level: str, text: str) -> None:
+        told.append(text)
+
+    async with link_to(gateway, store, clock, notify=notify) as link:
         for number in range(STRICT.evictions_max):
             if number:
                 retry_now(link, clock)

@@ -44,6 +44,7 @@ def climb(a: Account, e: Event, at: Stamp) -> Out:
     """This wait takes the present step; the next one is a step higher."""
     if not a.policy.one_streak:
         return a.but(rung=a.depth, depth=a.depth + 1), ()
+    # After a refusal the streak goes on however old it is (V12); only a lost session looks at the window.
     goes_on = isinstance(e, ev.HelloRefused | ev.RefreshEnded) or _is_within(a, at)
     return _counted(a.but(rung=a.rotations if goes_on else 0), at), ()
 
