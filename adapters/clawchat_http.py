@@ -1,10 +1,11 @@
 """What ClawChat's HTTP answers mean: an envelope ``{code, message, data}`` under HTTP 200, or nothing that counts."""
 
-from typing import Any, Final, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 import httpx
 import msgspec
 
+from .clawchat_values import NUMBER_MAX
 from .dialect import NotRotated, PairingAnswer, PairingDenied, PairingGranted, RefreshAnswer, Rotated
 from .http import ANSWER_BYTES_MAX
 from .retry_after import retry_after_s
@@ -18,7 +19,7 @@ T = TypeVar("T")
 
 
 class _Envelope(msgspec.Struct):
-    code: int
+    code: Annotated[int, msgspec.Meta(ge=-NUMBER_MAX, le=NUMBER_MAX)]
     message: Any = None
     data: msgspec.Raw = msgspec.Raw(b"null")
 

@@ -11,7 +11,7 @@ import msgspec
 
 from . import clawchat_forms as forms
 from .clawchat_header import Header
-from .clawchat_values import said, text_or_empty, text_or_none, whole
+from .clawchat_values import said, short_id, text_or_empty, text_or_none, whole
 from .inbound import (
     Ack,
     HistoryTruncated,
@@ -187,7 +187,7 @@ def _read_mark(header: Header, data: Data) -> Inbound | None:
 
 def _invalidated(header: Header, data: Data) -> Inbound | None:
     payload = _read(header.payload, forms.Invalidated) or forms.Invalidated()
-    chat_id = text_or_empty(header.chat_id)
+    chat_id = short_id(header.chat_id)  # which is remembered
     if not chat_id:
         return None
     return MetadataInvalidated(

@@ -10,7 +10,7 @@ from .http import ANSWER_BYTES_MAX, DETACHED, quoting_nobody
 
 T = TypeVar("T")
 
-_NOT_OF_THE_BODY: Final = ("content-encoding", "content-length", "transfer-encoding")
+_NOT_OF_THE_BODY: Final = (b"content-encoding", b"content-length", b"transfer-encoding")
 
 
 async def fetch(
@@ -85,7 +85,8 @@ def _whole(response: httpx.Response, chunks: list[bytes], bytes_max: int) -> htt
         body += chunk
         if len(body) > bytes_max:
             break
-    headers = [(name, value) for name, value in response.headers.items() if name not in _NOT_OF_THE_BODY]
+    # As bytes: a header may hold anything, and httpx takes text for ASCII.
+    headers = [(name, value) for name, value in response.headers.raw if name.lower() not in _NOT_OF_THE_BODY]
     return httpx.Response(response.status_code, headers=headers, content=bytes(body), request=response.request)
 
 

@@ -72,6 +72,7 @@ class HttpPool(httpx.AsyncBaseTransport):
             response = await self._route(request).handle_async_request(request)
         # httpx logs the peer's wording of the status, which could quote a token (P60): its own table words it as well.
         response.extensions.pop("reason_phrase", None)
+        _drop_odd_location(response, request.url)
         return response
 
     async def aclose(self) -> None:
@@ -162,6 +163,17 @@ async def _discard(task: "asyncio.Task[httpx.Response]") -> None:
         task.cancel()
     elif not task.cancelled() and task.exception() is None:
         await task.result().aclose()
+
+
+def _drop_odd_location(response: httpx.Response, url: httpx.URL) -> None:
+    """httpx works out where a redirect leads even if it is not followed, and fails with what the peer wrote (P60)."""
+    try:
+        place = httpx.URL(response.headers.get("Location", ""))
+        if place.scheme and not place.host:
+            place.copy_with(host=url.host)
+        url.join(place)
+    except (httpx.InvalidURL, ValueError):
+        del response.headers["Location"]
 
 
 def _proxy_for(url: httpx.URL) -> str | None:
