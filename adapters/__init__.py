@@ -49,6 +49,7 @@ from .inbound import (
     MetadataInvalidated,
     Nack,
     Other,
+    Paired,
     Permission,
     Presence,
     Reaction,
@@ -65,7 +66,7 @@ from .memory_store import MemoryStore
 from .messages import Handled, MessageStore, OutboxItem
 from .mirror import ConfigMirror
 from .notifier import Hook
-from .pairing import Paired, check_pairing_code, pair
+from .pairing import Grant, check_pairing_code, pair
 from .receipts import Receipts, Ticket
 from .rest import Bearer, rest_client
 from .runner import Listener, RefreshOutcome, Runner, Settings
@@ -100,6 +101,7 @@ __all__ = [
     "Dialect",
     "Driver",
     "Exchange",
+    "Grant",
     "Handled",
     "HistoryRow",
     "HistoryTruncated",

@@ -173,6 +173,18 @@ class Unsent(Inbound, frozen=True, kw_only=True):
     code: str = ""
 
 
+class Paired(Inbound, frozen=True, kw_only=True):
+    """A new pairing has its first session: who it made us, as far as the service said. No frame of the service's:
+    ``raw`` is empty. Told once per pairing with a code, before any frame of that session; a process that dies in that
+    moment takes it along (S0-62).
+    """
+
+    user_id: str | None = None
+    owner_id: str | None = None
+    agent_id: str | None = None
+    conversation_id: str | None = None
+
+
 class Other(Inbound, frozen=True, kw_only=True):
     """An event this dialect has no type for, or one without the fields of its type."""
 

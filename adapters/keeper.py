@@ -14,9 +14,11 @@ from holdfast.statecharts import (
     CredentialsCleared,
     CredentialsRead,
     ForgetTokens,
+    Greet,
     LoadCredentials,
     MirrorFailed,
     MirrorWritten,
+    NotGreeted,
     Record,
     RememberDevice,
     StoreFailed,
@@ -26,6 +28,7 @@ from holdfast.statecharts import (
 
 from .credentials import credential_of
 from .errors import ConfigError, StoreError
+from .inbound import Paired
 from .logs import RedactingLogger
 from .mirror import ConfigMirror
 from .store import CredentialStore, HistoryRow, Stored
@@ -63,7 +66,8 @@ class Keeper:
         except StoreError as error:
             return StoreFailed(str(error))
         stored = self.stored
-        return CredentialsRead(stored.generation, self._credential(), stored.interrupted == stored.generation)
+        interrupted = stored.interrupted == stored.generation
+        return CredentialsRead(stored.generation, self._credential(), interrupted, stored.greeted)
 
     def look(self) -> Event | None:
         """What somebody else changed since the last look, if anything."""
@@ -79,7 +83,9 @@ class Keeper:
             self._trouble = str(error)
             return None
         self._version, self._trouble = version, ""
-        return None if self._told == told else CredentialsChanged(self._told, self._credential())
+        if self._told == told:
+            return None
+        return CredentialsChanged(self._told, self._credential(), self.stored.greeted)
 
     def _take(self, stored: Stored) -> None:
         self.stored = stored
@@ -109,6 +115,23 @@ class Keeper:
         superseded = command.generation or 0  # the next look tells what has come since
         self._told = superseded if generation is None else generation
         return CredentialsCleared(self._told)
+
+    def greet(self, command: Greet) -> Paired | NotGreeted:
+        """Stored first, then told: if we die in between, the user never hears of it, but never twice either."""
+        try:
+            if not self._store.greet(self._account, command.generation):
+                return NotGreeted()
+        except StoreError as error:
+            self._log.warning("the pairing cannot be greeted: %s", error)
+            return NotGreeted()
+        stored = self.stored
+        return Paired(
+            conversation_id=stored.conversation_id,
+            user_id=stored.user_id,
+            owner_id=stored.owner_id,
+            agent_id=stored.agent_id,
+            raw="",
+        )
 
     def write_mirror(self, command: WriteMirror) -> Event:
         """Copy the pair in force to the mirror."""

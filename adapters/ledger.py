@@ -18,12 +18,12 @@ Change = Callable[[Stored], Stored | None]
 def activated(stored: Stored, pair: TokenPair, identity: Identity, obtained_at: float | None) -> Stored:
     """A new pairing. Whatever was under way for the old one is superseded by the new generation."""
     who = {name: getattr(identity, name) for name in Identity.__struct_fields__}
-    return replace(_next(stored, pair, obtained_at), **who, had_tokens=True)
+    return replace(_next(stored, pair, obtained_at), **who, had_tokens=True, greeted=False)
 
 
 def seeded(stored: Stored, pair: TokenPair, identity: Identity, obtained_at: float | None) -> Stored | None:
     """A first pair. After a logout the seed is refused: its tokens are the ones that died, or older."""
-    return None if stored.had_tokens else activated(stored, pair, identity, obtained_at)
+    return None if stored.had_tokens else replace(activated(stored, pair, identity, obtained_at), greeted=True)
 
 
 def refresh_begun(stored: Stored, generation: int, now_wall: float) -> Stored | None:
@@ -48,6 +48,13 @@ def rotated(stored: Stored, generation: int, pair: TokenPair, now_wall: float) -
 def cleared(stored: Stored, generation: int | None) -> Stored | None:
     """A logout. It bumps the generation even where nothing was stored: what is under way must find itself outdated."""
     return _next(stored, None, None) if generation in (None, stored.generation) else None
+
+
+def greeted(stored: Stored, generation: int) -> Stored | None:
+    """The greeting of a pairing, once."""
+    if stored.generation != generation or stored.pair is None or stored.greeted:
+        return None
+    return replace(stored, greeted=True)
 
 
 def _next(stored: Stored, pair: TokenPair | None, obtained_at: float | None) -> Stored:
@@ -103,6 +110,10 @@ class LedgerStore(ABC):
         """See :meth:`CredentialStore.clear`."""
         changed = self._change(account, lambda stored: cleared(stored, generation))
         return None if changed is None else changed.generation
+
+    def greet(self, account: str, generation: int) -> bool:
+        """See :meth:`CredentialStore.greet`."""
+        return self._change(account, lambda stored: greeted(stored, generation)) is not None
 
     def remember_device(self, account: str, resolved_device_id: str) -> None:
         """See :meth:`CredentialStore.remember_device`."""

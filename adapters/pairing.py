@@ -18,7 +18,7 @@ CODE_CHARS_MAX: Final = 200
 T = TypeVar("T")
 
 
-class Paired(msgspec.Struct, frozen=True):
+class Grant(msgspec.Struct, frozen=True):
     """What :meth:`CredentialStore.activate` wants."""
 
     pair: TokenPair
@@ -40,7 +40,7 @@ async def pair(
     dialect: Dialect,
     base_url: str,
     code: str,
-    take: Callable[[Paired], T],
+    take: Callable[[Grant], T],
     *,
     device_id: str,
     user_id: str | None = None,
@@ -59,7 +59,7 @@ async def pair(
 
     def read(response: httpx.Response) -> T | PairingDenied:
         answer = dialect.read_pairing(response)
-        return answer if isinstance(answer, PairingDenied) else take(_paired(answer, device_id))
+        return answer if isinstance(answer, PairingDenied) else take(_grant(answer, device_id))
 
     async def post(user_id: str | None) -> T | PairingDenied:
         request = dialect.pair_request(client, base_url, code, device_id=device_id, user_id=user_id)
@@ -76,7 +76,7 @@ async def pair(
     return taken
 
 
-def _paired(answer: PairingGranted, device_id: str) -> Paired:
+def _grant(answer: PairingGranted, device_id: str) -> Grant:
     identity = Identity(
         device_id=device_id,
         user_id=answer.user_id,
@@ -84,7 +84,7 @@ def _paired(answer: PairingGranted, device_id: str) -> Paired:
         agent_id=answer.agent_id,
         conversation_id=answer.conversation_id,
     )
-    return Paired(answer.pair, identity)
+    return Grant(answer.pair, identity)
 
 
 def _without(code: str, reason: str) -> str:

@@ -22,8 +22,10 @@ from holdfast.statecharts import (
     DropMessage,
     ExpectHandling,
     ForgetTokens,
+    Greet,
     KeepMessage,
     LoadCredentials,
+    NotGreeted,
     Notify,
     OpenSocket,
     Policy,
@@ -51,7 +53,7 @@ from .clock import Alarm, Clock
 from .dialect import Dialect
 from .driver import Driver, Port
 from .exchange import Exchange
-from .inbound import Inbound
+from .inbound import Inbound, Paired
 from .keeper import Keeper
 from .logs import RedactingLogger
 from .messages import MessageStore, OutboxItem
@@ -106,6 +108,10 @@ class Listener(Protocol):
 
     def on_inbound(self, inbound: Inbound) -> None:
         """A frame for the user."""
+        ...
+
+    def on_paired(self, paired: Paired) -> None:
+        """The first session of a pairing has begun."""
         ...
 
     def on_bad_frame(self, error: str) -> None:
@@ -216,6 +222,7 @@ class Runner:
             UseCredential: keeper.use,
             WriteMirror: lambda command: self.report(keeper.write_mirror(command)),
             BlankMirror: lambda command: self.report(keeper.blank_mirror(command)),
+            Greet: self._greet,
             RememberDevice: keeper.remember_device,
             Record: keeper.record,
             PostRefresh: partial(_start, tasks, self._post),
@@ -269,6 +276,13 @@ class Runner:
         event = self.keeper.look()
         if event is not None:
             self.report(event)
+
+    def _greet(self, command: Greet) -> None:
+        outcome = self.keeper.greet(command)
+        if isinstance(outcome, NotGreeted):
+            self.report(outcome)
+        else:
+            self._listener.on_paired(outcome)
 
     async def _post(self, command: PostRefresh) -> None:
         await self._exchange.post(command, self.report)

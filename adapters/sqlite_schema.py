@@ -52,9 +52,12 @@ _ACCOUNTS: Final = (
     "CREATE INDEX history_of_account ON history (account, id)",
 )
 
+# What was paired before anybody was greeted is greeted by nobody any more.
+_GREETED: Final = ("ALTER TABLE accounts ADD COLUMN greeted INTEGER NOT NULL DEFAULT 1",)
+
 CREDENTIALS: Final = Schema(
     application_id=0x484C4446,  # "HLDF"
-    ladder=(_ACCOUNTS,),
+    ladder=(_ACCOUNTS, _GREETED),
     vital="accounts",
     name="credential store",
     remedy="restore a copy, or move it away and pair the account again",

@@ -36,7 +36,8 @@ class Stored(Identity, frozen=True, kw_only=True):
     ``generation`` counts the writes of tokens (activate, seed, rotate, clear) and never goes back. ``obtained_at`` is
     the wall clock (epoch seconds) at which this pair was received. ``resolved_device_id`` is the one the server gave at
     the last connect (S0-14). ``interrupted`` is the generation of a refresh that was begun (``interrupted_at``, epoch
-    seconds) and never settled: its refresh token may be spent. ``had_tokens`` stays true after a logout.
+    seconds) and never settled: its refresh token may be spent. ``had_tokens`` stays true after a logout. ``greeted`` is
+    false from an activation until its first session (S0-62).
     """
 
     generation: int = 0
@@ -46,6 +47,7 @@ class Stored(Identity, frozen=True, kw_only=True):
     interrupted: int | None = None
     interrupted_at: float | None = None
     had_tokens: bool = False
+    greeted: bool = True
 
 
 class HistoryRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,14 +101,16 @@ class CredentialStore(Protocol):
     def activate(self, account: str, pair: TokenPair, identity: Identity, now_wall: float) -> int:
         """Store a new pairing and return its generation.
 
-        The identity is replaced whole: what is None in it is forgotten. The resolved device id is kept.
+        The identity is replaced whole: what is None in it is forgotten. The resolved device id is kept. The pairing
+        is yet to be greeted.
         """
         ...
 
     def seed(self, account: str, pair: TokenPair, identity: Identity, obtained_at: float | None = None) -> bool:
         """Store a first pair from settings; False, and nothing is written, if the account ever had tokens.
 
-        When such a pair was received is unknown as a rule (S0-07): then ``obtained_at`` stays None.
+        When such a pair was received is unknown as a rule (S0-07): then ``obtained_at`` stays None. Nobody
+        greets it.
         """
         ...
 
@@ -130,6 +134,10 @@ class CredentialStore(Protocol):
 
         With a ``generation`` it is fenced, and None means superseded; without, it always happens.
         """
+        ...
+
+    def greet(self, account: str, generation: int) -> bool:
+        """Note that the pairing is greeted. False if superseded, or if it was greeted before: do not greet (S0-62)."""
         ...
 
     def remember_device(self, account: str, resolved_device_id: str) -> None:

@@ -12,6 +12,7 @@ from .adapters import (
     AgentInfo,
     Conversation,
     HoldfastError,
+    Identity,
     Profile,
     RedactingLogger,
     RestFailed,
@@ -41,19 +42,20 @@ _PROFILE: Final = ("profile", "")
 class Conversations:
     """Asks the service once, and again after each change of which it tells.
 
-    ``client`` and ``agent_id`` give what is in force at that moment. ``changed`` is called with what is now known
-    otherwise than before; it must not raise. A fetch that nobody waits for and that fails is logged, and left until
-    somebody asks, a session begins or another change is told.
+    ``client`` and ``who`` give what is in force at that moment; what is kept of another user is forgotten. ``changed``
+    is called with what is now known otherwise than before; it must not raise. A fetch that nobody waits for and that
+    fails is logged, and left until somebody asks, a session begins or another change is told.
     """
 
     def __init__(
         self,
         client: Callable[[], httpx.AsyncClient],
-        agent_id: Callable[[], str | None],
+        who: Callable[[], Identity],
         log: RedactingLogger,
         changed: Changed | None = None,
     ) -> None:
-        self._agent_id = agent_id
+        self._who = who
+        self._user_id: str | None = None
         self._versions: OrderedDict[str, int] = OrderedDict()
         self._kept = _Kept(client, log, changed, self._is_older)
 
@@ -65,39 +67,52 @@ class Conversations:
             NotPaired: the account has no credentials.
             Stopped: the link has stopped.
         """
-        return await self._kept.get(("conversation", chat_id), partial(get_conversation, chat_id=chat_id))
+        return await self._of_now().get(("conversation", chat_id), partial(get_conversation, chat_id=chat_id))
 
     async def agent(self) -> AgentInfo | None:
         """The account's agent; None if the pairing named none. Raises as :meth:`get`."""
-        agent_id = self._agent_id()
+        agent_id = self._who().agent_id
         if agent_id is None:
             return None
-        return await self._kept.get(("agent", agent_id), partial(get_agent, agent_id=agent_id))
+        return await self._of_now().get(("agent", agent_id), partial(get_agent, agent_id=agent_id))
 
     async def profile(self) -> Profile:
         """The account's own profile. Raises as :meth:`get`."""
-        return await self._kept.get(_PROFILE, get_profile)
+        return await self._of_now().get(_PROFILE, get_profile)
 
     def invalidated(self, invalidation: Invalidation) -> None:
         """Fetch anew what is known and has changed (S0-59, S0-60, S0-64). What nobody asked for stays unfetched."""
-        chat_id = invalidation.chat_id
+        kept, chat_id = self._of_now(), invalidation.chat_id
         seen = self._versions.get(chat_id)
         refetch = plan_refetch(invalidation, seen)
         self._remember(chat_id, newer(invalidation.version, seen))
         if refetch is None:
             return
         if refetch.conversation:
-            self._kept.outdate(("conversation", chat_id))
+            kept.outdate(("conversation", chat_id))
         if refetch.behavior:
-            self._kept.outdate(("agent", self._agent_id() or ""))
+            kept.outdate(("agent", self._who().agent_id or ""))
 
     def on_ready(self) -> None:
         """A session began: fetch anew all that is known, since nobody told of changes meanwhile (S0-62)."""
-        self._kept.outdate_all()
+        self._of_now().outdate_all()
+
+    def forget(self) -> None:
+        """The account was logged out: nothing of it is kept. Who waits for something waits for the next user's."""
+        self._versions.clear()
+        self._kept.forget()
 
     async def end(self) -> None:
         """End what is under way: who waits for it gets :class:`Stopped`. Nothing is fetched any more."""
         await self._kept.end()
+
+    def _of_now(self) -> "_Kept":
+        """What is kept of the user that the account has now."""
+        user_id = self._who().user_id
+        if user_id != self._user_id:
+            self._user_id = user_id
+            self.forget()
+        return self._kept
 
     def _remember(self, chat_id: str, version: int | None) -> None:
         if version is None:
@@ -151,9 +166,7 @@ class _Kept:
         while not (entry := self._entry(key, ask)).fresh:
             task, outdated = entry.task or self._begin(entry), entry.outdated
             await asyncio.wait((task,))
-            if task.cancelled():
-                raise Stopped
-            if not outdated:
+            if not outdated and not task.cancelled():  # Cancelled by the end, or since everything was forgotten.
                 return task.result()
         assert entry.value is not None
         return entry.value
@@ -161,7 +174,7 @@ class _Kept:
     def outdate(self, key: _Key) -> None:
         """It changed: if it is known, it is fetched anew, once for all changes during one fetch."""
         entry = self._entries.get(key)
-        if entry is None or self._ended:
+        if entry is None:
             return
         entry.fresh = False
         if entry.task is not None:
@@ -175,14 +188,18 @@ class _Kept:
         for key in list(reversed(self._entries)):
             self.outdate(key)
 
+    def forget(self) -> None:
+        """Begin anew."""
+        self._entries.clear()
+        self._due.clear()
+        for task in self._tasks:
+            task.cancel()
+
     async def end(self) -> None:
         self._ended = True
-        self._due.clear()
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
+        self.forget()
+        if self._tasks:
+            await asyncio.wait(tuple(self._tasks))
 
     def _entry(self, key: _Key, ask: Ask[T]) -> _Entry[T]:
         if self._ended:
@@ -217,9 +234,12 @@ class _Kept:
     def _settle(self, entry: _Entry[T], unasked: bool, task: "asyncio.Task[T]") -> None:
         self._tasks.discard(task)
         entry.task = None
-        if task.cancelled() or self._ended:
-            return
-        error = task.exception()
+        error = None if task.cancelled() else task.exception()
+        if not task.cancelled() and self._entries.get(entry.key) is entry:
+            self._take(entry, unasked, task, error)
+        self._go_on()
+
+    def _take(self, entry: _Entry[T], unasked: bool, task: "asyncio.Task[T]", error: BaseException | None) -> None:
         former = entry.value
         if error is None:
             entry.value, entry.fresh = task.result(), not entry.outdated
@@ -230,7 +250,6 @@ class _Kept:
         elif entry.value is None or _is_refusal(error):
             del self._entries[entry.key]
         self._make_room()
-        self._go_on()
         if self._changed is not None and former is not None and entry.value is not None and entry.value != former:
             self._changed(entry.value)
 

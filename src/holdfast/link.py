@@ -24,6 +24,7 @@ from .adapters import (
     NotPaired,
     NotSupported,
     OutboxItem,
+    Paired,
     RefreshOutcome,
     Runner,
     Settings,
@@ -119,7 +120,7 @@ class Link:
         self._rest = await resources.enter_async_context(
             rest_client(pool, settings.base_url, bearer=self._bearer, refresh=runner.refresh)
         )
-        self._conversations = Conversations(lambda: self.rest, lambda: runner.keeper.stored.agent_id, runner.log)
+        self._conversations = Conversations(lambda: self.rest, lambda: runner.keeper.stored, runner.log)
         resources.push_async_callback(self._conversations.end)
         self._task = asyncio.create_task(self._run(runner), name=f"holdfast {settings.account}")
         resources.push_async_callback(self._end, runner, self._task)
@@ -418,10 +419,14 @@ class Link:
     # -- what the runner tells us ----------------------------------------------------------------------------
 
     def on_status(self, status: Status) -> None:
-        """See :class:`Listener`. Each session begins with fresh conversations (S0-62)."""
-        began = status.connected and not self.status.connected
+        """See :class:`Listener`. Each session begins with fresh conversations (S0-62), and none outlives a logout."""
+        former = self.status
         self._statuses.put(status)
-        if began and self._conversations is not None:
+        if self._conversations is None:
+            return
+        if former.configured and not status.configured:
+            self._conversations.forget()
+        if status.connected and not former.connected:
             self._conversations.on_ready()
 
     def on_inbound(self, inbound: Inbound) -> None:
@@ -436,6 +441,10 @@ class Link:
                 )
             )
         self._receiving.take(inbound)
+
+    def on_paired(self, paired: Paired) -> None:
+        """See :class:`Listener`."""
+        self._receiving.tell(paired)
 
     def on_kept(self, traces: tuple[str, ...]) -> None:
         """See :class:`Listener`."""

@@ -43,6 +43,14 @@ class RememberDevice(Command, frozen=True):
     device_id: str
 
 
+class Greet(Command, frozen=True):
+    """Store that the pairing of ``generation`` is greeted, and only then tell the user of it. Answered by NotGreeted,
+    if that cannot be stored.
+    """
+
+    generation: int
+
+
 class Record(Command, frozen=True):
     """Add a row to the account's history. Best effort."""
 

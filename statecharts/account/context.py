@@ -79,6 +79,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     generation: int = 0  # the newest that was seen, blank ones included: older news are no news
     fence: int | None = None  # what a logout blanks: this generation, or whatever there is
     interrupted: bool = False  # a former process died between a refresh POST and its answer
+    greeted: bool = True  # this pairing's first session was told to the user
 
     # refresh
     refresh: int = 0  # id of the current exchange

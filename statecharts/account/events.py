@@ -49,11 +49,14 @@ class SendWithdrawn(Event, frozen=True):
 
 
 class CredentialsRead(Event, frozen=True):
-    """Answers LoadCredentials: what the store holds. ``interrupted``: a refresh was begun and never settled."""
+    """Answers LoadCredentials: what the store holds. ``interrupted``: a refresh was begun and never settled.
+    ``greeted``: this pairing had its first session.
+    """
 
     generation: int
     credential: Credential | None
     interrupted: bool = False
+    greeted: bool = True
 
 
 class CredentialsChanged(Event, frozen=True):
@@ -61,6 +64,11 @@ class CredentialsChanged(Event, frozen=True):
 
     generation: int
     credential: Credential | None
+    greeted: bool = True
+
+
+class NotGreeted(Event, frozen=True):
+    """Answers Greet: the store cannot be written now, or has moved on, so nobody was greeted."""
 
 
 class StoreFailed(Event, frozen=True):

@@ -37,6 +37,11 @@ def is_news(a: Account, e: CredentialsRead | CredentialsChanged, at: Stamp) -> b
     return e.generation > a.generation
 
 
+def is_greeted(a: Account, e: Event, at: Stamp) -> bool:
+    """This pairing had its first session."""
+    return a.greeted
+
+
 def is_forgotten(a: Account, e: Event, at: Stamp) -> bool:
     """There are no credentials any more: they were logged out."""
     return a.credential is None

@@ -28,7 +28,7 @@ from holdfast.adapters import (
 PAIR = TokenPair("access-s3cret-0000", "refresh-s3cret-0000")
 ME = Identity(user_id="usr-1")
 SCHEMA = import_module("holdfast.adapters.sqlite_schema").CREDENTIALS
-V1 = SCHEMA.ladder
+LADDER = SCHEMA.ladder
 posix = pytest.mark.skipif(os.name != "posix", reason="needs POSIX files")
 
 
@@ -129,23 +129,40 @@ def test_an_empty_file_and_an_empty_database_become_a_store(tmp_path: Path) -> N
     for name in ("empty.db", "zero.db"):
         filled(tmp_path / name)
         with database(tmp_path / name) as connection:
-            assert connection.execute("PRAGMA user_version").fetchone() == (len(V1),)
+            assert connection.execute("PRAGMA user_version").fetchone() == (len(LADDER),)
 
 
 def test_an_older_store_is_brought_up_and_keeps_its_rows(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     filled(path)
-    newer = (*V1, ("ALTER TABLE accounts ADD COLUMN later TEXT", "UPDATE accounts SET later = 'filled'"), ())
+    newer = (*LADDER, ("ALTER TABLE accounts ADD COLUMN later TEXT", "UPDATE accounts SET later = 'filled'"), ())
     monkeypatch.setattr(SqliteStore, "_schema", replace(SCHEMA, ladder=newer))
     with closing(SqliteStore(path)) as store:
         assert store.read("a").pair == PAIR
         assert store.rotate("a", 1, TokenPair("access-1"), 2.0) == 2
     with database(path) as connection:
-        assert connection.execute("PRAGMA user_version").fetchone() == (len(V1) + 2,)
+        assert connection.execute("PRAGMA user_version").fetchone() == (len(LADDER) + 2,)
+
+
+@pytest.mark.rule("S0-62")
+def test_nobody_is_greeted_for_an_upgrade(path: Path) -> None:
+    with database(path) as connection:
+        for statement in LADDER[0]:
+            connection.execute(statement)
+        connection.execute(
+            "INSERT INTO accounts (account, generation, access, had_tokens) VALUES ('a', 3, 'access', 1)"
+        )
+        connection.execute(f"PRAGMA application_id = {SCHEMA.application_id}")
+        connection.execute("PRAGMA user_version = 1")
+    with closing(SqliteStore(path)) as store:
+        assert not store.greet("a", 3)
+        assert store.read("a").greeted
+        store.activate("a", PAIR, Identity(), 1.0)
+        assert store.greet("a", 4)
 
 
 def test_a_migration_that_fails_leaves_the_older_store(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     filled(path)
-    broken = (*V1, ("ALTER TABLE accounts ADD COLUMN later TEXT", "no SQL at all"))
+    broken = (*LADDER, ("ALTER TABLE accounts ADD COLUMN later TEXT", "no SQL at all"))
     with monkeypatch.context() as patch, closing(SqliteStore(path)) as store:
         patch.setattr(SqliteStore, "_schema", replace(SCHEMA, ladder=broken))
         with pytest.raises(StoreError):
@@ -165,7 +182,7 @@ def test_a_newer_store_is_left_alone(path: Path) -> None:
         for call in (store.open, lambda: store.read("a"), lambda: store.clear("a"), lambda: store.lease("a")):
             with pytest.raises(StoreTooNew, match="upgrade Holdfast") as caught:
                 call()
-    assert (caught.value.found, caught.value.supported) == (99, len(V1))
+    assert (caught.value.found, caught.value.supported) == (99, len(LADDER))
     assert path.read_bytes() == before
 
 

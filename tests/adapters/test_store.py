@@ -165,6 +165,30 @@ def test_a_refresh_of_a_superseded_or_missing_token_is_not_begun(store: Credenti
     assert store.read("a").interrupted is None
 
 
+@pytest.mark.rule("S0-62")
+def test_a_pairing_is_greeted_once(store: CredentialStore) -> None:
+    assert not store.greet("nobody", 0)
+    store.activate("a", PAIR0, ME, 1.0)
+    store.rotate("a", 1, PAIR1, 2.0)
+    assert not store.read("a").greeted
+    assert not store.greet("a", 1)  # Superseded.
+    assert [store.greet("a", 2), store.greet("a", 2)] == [True, False]
+    store.rotate("a", 2, PAIR2, 3.0)
+    assert store.read("a").greeted
+    assert not store.greet("a", 3)
+    store.activate("a", PAIR0, ME, 4.0)
+    assert store.greet("a", 4)
+
+
+@pytest.mark.rule("S0-62")
+def test_what_came_from_settings_or_was_logged_out_is_not_greeted(store: CredentialStore) -> None:
+    store.seed("a", PAIR0, ME)
+    assert not store.greet("a", 1)
+    store.activate("a", PAIR1, ME, 1.0)
+    store.clear("a")
+    assert not store.greet("a", 3)
+
+
 def test_history_comes_newest_first_and_is_bounded(store: CredentialStore) -> None:
     for number in range(1003):
         store.record("a", HistoryRow(at=float(number), kind="connection", state="disconnected", code=number))

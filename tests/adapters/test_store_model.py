@@ -25,6 +25,7 @@ class Model:
     intent: int | None = None
     user: str | None = None
     device: str | None = None
+    greeted: bool = True
 
     def write(self, access: str | None, refresh: str | None) -> int:
         self.generation, self.access, self.refresh, self.intent = self.generation + 1, access, refresh, None
@@ -67,7 +68,7 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(account=ACCOUNTS, refresh=REFRESHES, user=st.sampled_from([None, "u1"]))
     def activate(self, account: str, refresh: str | None, user: str | None) -> None:
         model, pair = self.of(account), self.fresh(refresh)
-        model.user = user
+        model.user, model.greeted = user, False
         expected = model.write(pair.access, pair.refresh)
         assert self.both.of("activate", account, pair, Identity(user_id=user), 1.0) == expected
 
@@ -76,7 +77,7 @@ class StoreMachine(RuleBasedStateMachine):
         model, pair = self.of(account), self.fresh(refresh)
         expected = not model.ever
         if expected:
-            model.user = None
+            model.user, model.greeted = None, True
             model.write(pair.access, pair.refresh)
         assert self.both.of("seed", account, pair, Identity()) == expected
 
@@ -115,6 +116,13 @@ class StoreMachine(RuleBasedStateMachine):
             model.intent = None
         self.both.of("settle_refresh", account, generation)
 
+    @rule(account=ACCOUNTS, offset=OFFSETS)
+    def greet(self, account: str, offset: int) -> None:
+        model = self.of(account)
+        expected = offset == 0 and model.access is not None and not model.greeted
+        model.greeted = model.greeted or expected
+        assert self.both.of("greet", account, model.generation + offset) == expected
+
     @rule(account=ACCOUNTS, device=st.text(st.characters(codec="utf-8"), max_size=5))
     def remember_device(self, account: str, device: str) -> None:
         self.of(account).device = device
@@ -133,7 +141,8 @@ class StoreMachine(RuleBasedStateMachine):
             assert (stored.generation, *tokens) == (model.generation, model.access, model.refresh)
             assert (stored.interrupted, stored.had_tokens) == (model.intent, model.ever)
             assert (stored.user_id, stored.resolved_device_id) == (model.user, model.device)
+            assert stored.greeted == model.greeted
 
 
 StoreMachine.TestCase.settings = settings(max_examples=30, stateful_step_count=25)
-TestStores = pytest.mark.rule("P04", "P08", "P11", "V06")(StoreMachine.TestCase)
+TestStores = pytest.mark.rule("P04", "P08", "P11", "S0-62", "V06")(StoreMachine.TestCase)

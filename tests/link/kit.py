@@ -39,12 +39,13 @@ def link_to(gateway: Gateway, store: CredentialStore, clock: VirtualClock, **opt
 
 
 def pair(gateway: Gateway, store: CredentialStore, clock: VirtualClock, *, device_id: str = DEVICE) -> Credentials:
-    """Credentials as of now, stored."""
+    """Credentials as of now, stored, of a pairing that had its first session."""
     issued = gateway.issue(device_id=device_id)
     identity = Identity(
         device_id=device_id, user_id=issued.user_id, owner_id=issued.owner_id, conversation_id=issued.conversation_id
     )
-    store.activate(DEFAULT_ACCOUNT, TokenPair(issued.access_token, issued.refresh_token), identity, clock.wall)
+    tokens = TokenPair(issued.access_token, issued.refresh_token)
+    store.greet(DEFAULT_ACCOUNT, store.activate(DEFAULT_ACCOUNT, tokens, identity, clock.wall))
     return issued
 
 

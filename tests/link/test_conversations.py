@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast import NotPaired, Stopped
+from holdfast import Identity, NotPaired, Stopped
 from holdfast.adapters import AgentInfo, Conversation, Profile, RedactingLogger, RestFailed, Vault
 from holdfast.conversations import CONCURRENT_MAX, CONVERSATIONS_MAX, Conversations
 from holdfast.sandbox import Gateway
@@ -74,10 +74,14 @@ class World:
     def __init__(self, *, at_once: bool = False) -> None:
         self.service = Service(at_once=at_once)
         self.agent_id: str | None = AGENT
+        self.user_id = "usr_1"
         self.changes: list[Any] = []
         client = httpx.AsyncClient(transport=self.service, base_url="https://gateway.example")
         log = RedactingLogger("holdfast.test", Vault())
-        self.conversations = Conversations(lambda: client, lambda: self.agent_id, log, self.changes.append)
+        self.conversations = Conversations(lambda: client, self.who, log, self.changes.append)
+
+    def who(self) -> Identity:
+        return Identity(user_id=self.user_id, agent_id=self.agent_id)
 
     async def known(self, *names: str) -> None:
         for name in names:
@@ -392,6 +396,50 @@ async def test_the_profile_is_fetched_once_and_by_each_session(world: World) -> 
     assert world.service.asked == {"me": 2}
 
 
+# -- another user ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.rule("S0-62")
+async def test_what_was_known_of_another_user_is_fetched_again(world: World) -> None:
+    await world.known("cnv_1")
+    world.tell("cnv_1", version=5)
+    await world.service.answer_all()
+    world.service.asked.clear()
+    world.user_id = "usr_2"
+    world.conversations.on_ready()
+    world.tell("cnv_1")
+    await turns()
+    assert world.service.asked == {}
+    await world.known("cnv_1")
+    assert world.service.asked == {"cnv_1": 1}  # Version 5 was told to somebody else.
+
+
+async def test_who_waits_while_everything_is_forgotten_gets_what_is_fetched_afterwards(world: World) -> None:
+    asking = [asyncio.create_task(world.conversations.get(f"cnv_{number}")) for number in range(CONCURRENT_MAX)]
+    await turns()
+    world.conversations.forget()
+    for name in world.service.names:
+        world.service.versions[name] = 2
+    await world.service.answer_all()
+    assert [(await each).version for each in asking] == [2] * CONCURRENT_MAX
+
+
+async def test_an_answer_that_comes_as_everything_is_forgotten_is_not_kept(world: World) -> None:
+    for status in (200, 503):
+        for moment in range(TURNS):
+            await world.known("cnv_1")
+            world.change("cnv_1", numbered=False)
+            await turns()
+            world.service.waiting[0][1].set_result(status)
+            for _ in range(moment):
+                await asyncio.sleep(0)
+            world.conversations.forget()
+            await turns()
+            world.conversations.on_ready()
+            await turns()
+            assert world.service.waiting == []
+
+
 # -- the end -----------------------------------------------------------------------------------------------------------
 
 
@@ -517,7 +565,7 @@ async def test_over_a_real_link(gateway: Gateway, store: FaultyStore, clock: Vir
     async with link_to(gateway, store, clock) as link:
         await ready(link)
         log = RedactingLogger("holdfast.test", Vault())
-        conversations = Conversations(lambda: link.rest, lambda: issued.agent_id, log)
+        conversations = Conversations(lambda: link.rest, lambda: Identity(agent_id=issued.agent_id), log)
         gateway.inject("rest", "hold", times=None)
         asking = [asyncio.create_task(conversations.get(issued.conversation_id)) for _ in range(3)]
         await until(lambda: gateway.counters.rest_requests == 1)
@@ -545,7 +593,7 @@ async def test_over_a_real_link(gateway: Gateway, store: FaultyStore, clock: Vir
 
 async def test_an_unpaired_account_says_so(gateway: Gateway, store: FaultyStore, clock: VirtualClock) -> None:
     async with link_to(gateway, store, clock) as link:
-        conversations = Conversations(lambda: link.rest, lambda: None, RedactingLogger("holdfast.test", Vault()))
+        conversations = Conversations(lambda: link.rest, Identity, RedactingLogger("holdfast.test", Vault()))
         with pytest.raises(NotPaired):
             await soon(conversations.profile())
         await conversations.end()

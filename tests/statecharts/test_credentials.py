@@ -10,9 +10,11 @@ from holdfast.statecharts import (
     CredentialsChanged,
     CredentialsRead,
     ForgetTokens,
+    Greet,
     LoadCredentials,
     MirrorFailed,
     MirrorWritten,
+    NotGreeted,
     OpenSocket,
     PostRefresh,
     StoreFailed,
@@ -50,6 +52,61 @@ def test_without_credentials_the_account_waits_and_connects_as_soon_as_there_are
     assert bench.timers == []
     bench.pass_time(30 * HOUR)
     assert bench.send(changed(credential(wall=bench.wall))) == (UseCredential(1), OpenSocket(1), WriteMirror(1))
+
+
+@pytest.mark.rule("S0-62")
+def test_the_first_session_of_a_pairing_greets_and_no_other() -> None:
+    bench = Bench()
+    bench.read(None)
+    for generation in (1, 5):
+        bench.send(CredentialsChanged(generation, credential(generation), greeted=False), MirrorWritten())
+        for _ in range(2):
+            bench.reconnect()
+            bench.drop()
+            bench.fire("retry")
+        bench.drop()
+    assert bench.sent(Greet) == [Greet(1), Greet(5)]
+
+
+@pytest.mark.rule("S0-62")
+def test_greeted_before_anything_of_that_session() -> None:
+    bench = Bench()
+    bench.send(CredentialsRead(1, credential(), greeted=False))
+    bench.shake()
+    assert bench.accept()[0] == Greet(1)
+
+
+@pytest.mark.rule("S0-62")
+def test_a_greeting_that_could_not_be_stored_is_made_up_for_by_the_next_session() -> None:
+    bench = Bench()
+    bench.send(CredentialsRead(1, credential(), greeted=False))
+    for _ in range(3):
+        bench.reconnect()
+        bench.send(NotGreeted())
+        bench.drop()
+        bench.fire("retry")
+    bench.reconnect()
+    bench.ask()
+    bench.rotate()
+    bench.drop()
+    bench.fire("retry")
+    bench.reconnect()
+    assert bench.sent(Greet) == [Greet(1)] * 4
+
+
+@pytest.mark.rule("S0-62")
+def test_a_rotation_before_the_first_session_greets_all_the_same() -> None:
+    bench = Bench()
+    bench.send(CredentialsRead(1, credential(), greeted=False))
+    bench.refuse()
+    bench.rotate()
+    bench.reconnect()
+    assert bench.sent(Greet) == [Greet(2)]
+
+
+@pytest.mark.rule("S0-62")
+def test_what_was_greeted_before_we_started_is_not_greeted() -> None:
+    assert Bench().live().count(Greet) == 0
 
 
 def test_a_store_that_cannot_be_read_is_tried_again() -> None:

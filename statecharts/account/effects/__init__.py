@@ -35,6 +35,7 @@ from .credentials import (
     clear,
     clear_late,
     count_mirror_failure,
+    greet,
     log_out_asked,
     log_out_elsewhere,
     log_out_expired,
@@ -43,6 +44,7 @@ from .credentials import (
     note_cleared,
     note_mirrored,
     note_store_error,
+    note_ungreeted,
     write_mirror,
 )
 from .outbox import (
@@ -131,6 +133,7 @@ __all__ = [
     "forgive_evictions",
     "give_up_token",
     "give_way",
+    "greet",
     "heed",
     "hold_last",
     "hold_rotation",
@@ -156,6 +159,7 @@ __all__ = [
     "note_refusal",
     "note_rejected",
     "note_store_error",
+    "note_ungreeted",
     "note_unstored",
     "post_refresh",
     "recall",

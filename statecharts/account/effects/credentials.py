@@ -3,7 +3,7 @@
 from holdfast.engine import Event, Stamp, effect
 
 from .. import events as ev
-from ..commands import BlankMirror, ClearCredentials, ForgetTokens, Notify, Record, UseCredential, WriteMirror
+from ..commands import BlankMirror, ClearCredentials, ForgetTokens, Greet, Notify, Record, UseCredential, WriteMirror
 from ..context import Account
 from .shared import Out, adopted
 
@@ -19,6 +19,7 @@ def adopt(a: Account, e: ev.CredentialsRead | ev.CredentialsChanged, at: Stamp) 
         return a, ()
     fresh = adopted(a, e.credential, at).but(
         interrupted=isinstance(e, ev.CredentialsRead) and e.interrupted,
+        greeted=e.greeted,
         rejected=None,
         welcomed=False,
         rotations=0,
@@ -33,6 +34,18 @@ def adopt(a: Account, e: ev.CredentialsRead | ev.CredentialsChanged, at: Stamp) 
 def note_blank(a: Account, e: ev.CredentialsRead, at: Stamp) -> Out:
     """The store is empty, at this generation."""
     return a.but(credential=None, schedule=None, generation=e.generation), ()
+
+
+@effect(Greet)
+def greet(a: Account, e: ev.HelloAccepted, at: Stamp) -> Out:
+    """This pairing's first session: told once, whatever happens next (S0-62)."""
+    return a.but(greeted=True), (Greet(a.generation if a.credential is None else a.credential.generation),)
+
+
+@effect()
+def note_ungreeted(a: Account, e: ev.NotGreeted, at: Stamp) -> Out:
+    """The next session is to greet."""
+    return a.but(greeted=False), ()
 
 
 @effect()

@@ -1,12 +1,13 @@
 """Credentials: what we are allowed to say who we are."""
 
-from holdfast.engine import After, State, Timer, Transition
+from holdfast.engine import After, In, State, Timer, Transition
 
 from .. import delays
 from .. import effects as do
 from .. import events as ev
 from .. import guards as g
 from ..commands import LoadCredentials
+from .connection import HELLO
 
 Row = Transition
 
@@ -58,6 +59,11 @@ CREDENTIAL_ROWS = (
         conditions=(g.has_tokens, g.is_news), effects=(do.adopt,), rules="P05 V01"),
     Row(trigger=ev.CredentialsRead, source="credentials/configured", dest="credentials/logged_out/cleared",
         conditions=(g.is_news,), effects=(do.log_out_elsewhere,), rules="P11"),
+    # the first session of a pairing
+    Row(trigger=ev.HelloAccepted, source="credentials/configured", dest=None, conditions=(In(HELLO),),
+        unless=(g.is_greeted,), effects=(do.greet,), rules="S0-62"),
+    Row(trigger=ev.NotGreeted, source="credentials/configured", dest=None, effects=(do.note_ungreeted,),
+        rules="S0-62"),
     # the ways out
     Row(trigger=ev.CredentialsChanged, source=("credentials/configured", "credentials/refused"),
         dest="credentials/logged_out/cleared", conditions=(g.is_news,), effects=(do.log_out_elsewhere,),
