@@ -72,6 +72,9 @@ def test_a_message_there_and_back(paired: tuple[Talk, Line], gateway: Sandbox) -
         "text": "line\nbreak",
         "mentions": [],
         "message_mode": "normal",
+        "merged": False,
+        "origin_device_id": "",
+        "reply_to": None,
     }
 
 
@@ -131,18 +134,24 @@ def test_sends_that_fail_say_how(paired: tuple[Talk, Line], gateway: Sandbox) ->
     chat = account["conversation_id"]
     talk.ask("send", id="s1", chat_id="group-1", text="hello")
     assert talk.result("s1")["kind"] == "SendRefused"
-    gateway.post("fault", point="send", kind="refuse", reason="not_member")
+    gateway.post("fault", point="send", kind="refuse", reason="bad_request")
     talk.ask("send", id="s2", chat_id=chat, text="hello")
     refused = talk.result("s2")
-    assert (refused["ok"], refused["kind"], refused["code"]) == (False, "SendRefused", "not_member")
-    gateway.post("fault", point="send", kind="drop")
-    talk.ask("send", id="s3", chat_id=chat, text="hello")
-    lost = talk.result("s3")
-    assert (lost["kind"], lost["sent"]) == ("ConnectionLost", "unknown")
-    talk.state("connected")
-    gateway.post("fault", point="send", kind="never")
-    talk.ask("send", id="s4", chat_id=chat, text="hello")
-    assert talk.result("s4")["kind"] == "AckTimeout"
+    assert (refused["ok"], refused["kind"], refused["code"]) == (False, "SendRefused", "bad_request")
+    gateway.post("fault", point="send", kind="never", times=None)
+    talk.ask("send", id="s3", chat_id=chat, text="hello", timeout=0.5)
+    unanswered = talk.result("s3")
+    assert (unanswered["kind"], unanswered["sent"]) == ("AckTimeout", "unknown")
+    talk.ask("send", id="s4", chat_id=chat, text="hello", timeout=0)
+    late = talk.result("s4")
+    assert (late["kind"], late["sent"]) == ("NotConnected", "no")
+    gateway.post("clear")
+    gateway.post("fault", point="send", kind="refuse", reason="not_member")
+    talk.ask("send", id="s5", chat_id=chat, text="hello")
+    talk.ask("send", id="s6", chat_id=chat, text="a dead chat is not tried again for a while")
+    assert [(talk.result(id)["kind"], talk.seen[-1]["code"]) for id in ("s5", "s6")] == [
+        ("SendRefused", "not_member")
+    ] * 2
 
 
 BAD_LINES = [
@@ -393,9 +402,9 @@ def test_an_output_that_is_full_is_a_failure(gateway: Sandbox, tmp_path: Path) -
 
 
 def test_what_is_asked_while_it_ends_is_answered_too(paired: tuple[Talk, Line], gateway: Sandbox) -> None:
-    talk, account = paired
-    gateway.post("fault", point="send", kind="never", times=None)
-    talk.ask("send", id="s1", chat_id=account["conversation_id"], text="hello")
+    talk, _ = paired
+    gateway.post("fault", point="rest", kind="hold", times=None)
+    talk.ask("rest", id="r0", method="GET", path="/v1/users/me")
     talk.ask("stop", id="z")
     talk.result("z")
     talk.ask("status", id="q1")

@@ -10,7 +10,7 @@ import os
 import select
 import threading
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import suppress
 from functools import partial
 from typing import Final
@@ -100,6 +100,9 @@ def _read_some(descriptor: int) -> bytes:
             return b""
 
 
+_Waiting = tuple[bytes, Callable[[], None] | None]
+
+
 class LineWriter:
     """Writes lines to a file descriptor, in order. Make it in the event loop. ``on_broken``: nothing can be written."""
 
@@ -107,7 +110,7 @@ class LineWriter:
         self._descriptor = descriptor
         self._on_broken = on_broken
         self._loop = asyncio.get_running_loop()
-        self._lines: deque[bytes] = deque()
+        self._lines: deque[_Waiting] = deque()
         self._news = threading.Condition()
         self._ending = False
         self._broken = False
@@ -117,15 +120,15 @@ class LineWriter:
         self._finished = asyncio.Event()
         threading.Thread(target=self._write, name="holdfast stdout", daemon=True).start()
 
-    def put(self, line: bytes) -> None:
-        """Write a line, as soon as what was put before it is written."""
+    def put(self, line: bytes, written: Callable[[], None] | None = None) -> None:
+        """Write a line, as soon as what was put before it is written. ``written`` is called once it was, if ever."""
         if self._broken or self._ending:
             return
         self._waiting_bytes += len(line) + 1
         if self._waiting_bytes > WAITING_BYTES_HIGH:
             self._room.clear()
         with self._news:
-            self._lines.append(line)
+            self._lines.append((line, written))
             self._news.notify()
 
     async def room(self) -> None:
@@ -150,22 +153,24 @@ class LineWriter:
             if not lines:
                 self._tell(self._finished.set)
                 return
-            data = b"\n".join((*lines, b""))
+            data = b"\n".join((*(line for line, _ in lines), b""))
             try:
                 _write_all(self._descriptor, data)
             except OSError as error:
                 self._tell(partial(self._break, error))
                 return
-            self._tell(partial(self._wrote, len(data)))
+            self._tell(partial(self._wrote, len(data), [written for _, written in lines if written is not None]))
 
     def _tell(self, news: Callable[[], None]) -> None:
         with suppress(RuntimeError):  # The loop is closed: nobody waits any more.
             self._loop.call_soon_threadsafe(news)
 
-    def _wrote(self, size: int) -> None:
+    def _wrote(self, size: int, tell: Iterable[Callable[[], None]]) -> None:
         self._waiting_bytes -= size
         if self._waiting_bytes <= WAITING_BYTES_HIGH:
             self._room.set()
+        for written in tell:
+            written()
 
     def _break(self, error: OSError) -> None:
         self._broken = True

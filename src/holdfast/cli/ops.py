@@ -15,10 +15,33 @@ class Op(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Send(Op, frozen=True, kw_only=True):
-    """Say something."""
+    """Say something, and wait for the answer. ``timeout`` is in seconds; null waits as long as it takes."""
 
     chat_id: _Name
     text: str
+    timeout: Annotated[float, msgspec.Meta(ge=0, le=1e9)] | msgspec.UnsetType | None = msgspec.UNSET
+    message_id: str | None = None
+
+
+class Post(Op, frozen=True, kw_only=True):
+    """Queue something to say, for as long as it takes. A ``sent`` line tells how it ended."""
+
+    chat_id: _Name
+    text: str
+    message_id: str | None = None
+
+
+class SetTyping(Op, frozen=True, kw_only=True):
+    """We began to write, or stopped."""
+
+    chat_id: _Name
+    is_typing: bool
+
+
+class Handle(Op, frozen=True, kw_only=True):
+    """The line with this ``ref`` is handled."""
+
+    ref: Annotated[int, msgspec.Meta(ge=1)]
 
 
 class Rest(Op, frozen=True, kw_only=True):
@@ -35,6 +58,20 @@ class Rest(Op, frozen=True, kw_only=True):
         return None if body in (b"", b"null") else body
 
 
+class AskConversation(Op, frozen=True, kw_only=True):
+    """What is this chat?"""
+
+    chat_id: _Name
+
+
+class AskAgent(Op, frozen=True, kw_only=True):
+    """Who is the account's agent, and how is it to behave?"""
+
+
+class AskProfile(Op, frozen=True, kw_only=True):
+    """Who is the account?"""
+
+
 class Activate(Op, frozen=True, kw_only=True):
     """Pair the account."""
 
@@ -44,8 +81,26 @@ class Activate(Op, frozen=True, kw_only=True):
         return f"Activate(id={self.id!r})"
 
 
+class AskRefresh(Op, frozen=True, kw_only=True):
+    """Get a fresh token now."""
+
+
+class Logout(Op, frozen=True, kw_only=True):
+    """Forget the tokens."""
+
+
+class Resume(Op, frozen=True, kw_only=True):
+    """Dial again, after the link gave up on its own."""
+
+
 class AskStatus(Op, frozen=True, kw_only=True):
     """How is it going?"""
+
+
+class AskHistory(Op, frozen=True, kw_only=True):
+    """What happened so far? The newest ``limit`` rows."""
+
+    limit: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 100
 
 
 class StopNow(Op, frozen=True, kw_only=True):
@@ -54,9 +109,19 @@ class StopNow(Op, frozen=True, kw_only=True):
 
 OPS: Final[dict[str, type[Op]]] = {
     "send": Send,
+    "post": Post,
+    "typing": SetTyping,
+    "handled": Handle,
     "rest": Rest,
+    "conversation": AskConversation,
+    "agent": AskAgent,
+    "profile": AskProfile,
     "activate": Activate,
+    "refresh": AskRefresh,
+    "logout": Logout,
+    "resume": Resume,
     "status": AskStatus,
+    "history": AskHistory,
     "stop": StopNow,
 }
 

@@ -15,10 +15,11 @@ from rich.text import Text
 
 from .. import ConfigError, Identity, Link, Message, Status
 from . import settings as given
-from .jsonl import converse, told
+from .jsonl import converse
 from .lines import LineReader, LineWriter
 from .show import Screen, status_text
 from .stopping import Stop, stop_on_signals
+from .telling import notice
 from .terminal import visible
 
 
@@ -33,8 +34,20 @@ def run(
     config: given.Config = None,
     config_section: given.Section = given.DEFAULT_SECTION,
     insecure_host: given.InsecureHosts = None,
+    profile: given.ProfileName = "strict",
+    classifier: given.ClassifierName = "seed",
+    multi_device: given.MultiDevice = False,
+    outbox: given.WhenFull = "wait",
     jsonl: Annotated[
         bool, typer.Option("--jsonl", help="Talk JSON lines on stdin and stdout, for a program. See docs/jsonl.md.")
+    ] = False,
+    explicit: Annotated[
+        bool,
+        typer.Option(
+            "--explicit",
+            envvar="HOLDFAST_EXPLICIT",
+            help="With --jsonl: what comes in is handled when the program says so, and not when its line was written.",
+        ),
     ] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log more, on stderr.")] = False,
 ) -> None:
@@ -55,11 +68,17 @@ def run(
         ws_url=given.required_ws_url(ws_url),
         base_url=given.base_url_of(ws_url, base_url, insecure_host),
         store=given.store_in(state_dir),
+        messages=given.messages_in(state_dir),
         first_pair=given.first_pair(),
         identity=Identity(device_id=given.checked_device_id(device_id), user_id=user_id, agent_id=agent_id),
         time_scale=time_scale,
         mirror=given.mirror_in(config, config_section),
         insecure_hosts=tuple(insecure_host or ()),
+        profile=profile,
+        classifier=classifier,
+        outbox_full=outbox,
+        multi_device=multi_device,
+        explicit=explicit,
     )
     raise typer.Exit(asyncio.run(_talk(settings) if jsonl else _show(settings)))
 
@@ -72,9 +91,7 @@ async def _talk(settings: given.LinkSettings) -> int:
     with stop_on_signals() as stop:
         out = LineWriter(sys.stdout.fileno(), partial(_on_broken, stop))
         try:
-            async with given.linked(
-                settings, lambda level, text: out.put(told("notice", level=level, text=text))
-            ) as link:
+            async with given.linked(settings, lambda level, text: out.put(notice(level, text))) as link:
                 await converse(link, lines, out, stop, settings)
         finally:
             await out.close()

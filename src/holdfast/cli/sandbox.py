@@ -9,7 +9,7 @@ import msgspec
 import typer
 
 from .. import ConfigError, HoldfastError
-from ..sandbox import AccessFormat, Gateway, GatewaySettings, serve
+from ..sandbox import AccessFormat, Gateway, GatewaySettings, Reliable, serve
 from .stopping import stop_on_signals
 
 DEFAULTS: Final = GatewaySettings()
@@ -37,6 +37,10 @@ def sandbox(
     access_format: Annotated[
         AccessFormat, typer.Option("--access-format", help="What access tokens look like.")
     ] = DEFAULTS.access_format,
+    reliable: Annotated[
+        Reliable,
+        typer.Option("--reliable", help="Reliable delivery, at most so much of it, to clients that ask for it."),
+    ] = DEFAULTS.reliable,
     json: Annotated[bool, typer.Option("--json", help="Say where it is as one line of JSON.")] = False,
 ) -> None:
     """Serve a small real gateway on this machine, until Ctrl-C or SIGTERM.
@@ -46,7 +50,10 @@ def sandbox(
     """
     try:
         settings = GatewaySettings(
-            access_lifetime_s=access_lifetime, refresh_lifetime_s=refresh_lifetime, access_format=access_format
+            access_lifetime_s=access_lifetime,
+            refresh_lifetime_s=refresh_lifetime,
+            access_format=access_format,
+            reliable=reliable,
         )
     except ValueError as error:
         raise ConfigError("sandbox", str(error)) from None

@@ -4,7 +4,7 @@ import os
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 import anyio
 import msgspec
@@ -12,6 +12,9 @@ import platformdirs
 import typer
 
 from .. import (
+    COMPAT,
+    EXACT,
+    SEED,
     STRICT,
     AccountBusy,
     ClawChat,
@@ -20,6 +23,7 @@ from .. import (
     Identity,
     Link,
     Policy,
+    SqliteMessages,
     SqliteStore,
     StoreUnavailable,
     TokenPair,
@@ -28,6 +32,7 @@ from .. import (
 from ..adapters import DEFAULT_ACCOUNT, Hook, base_url_for, check_base_url, check_device_id, check_ws_url, token_pair
 
 STORE_NAME: Final = "accounts.db"
+MESSAGES_NAME: Final = "messages.db"
 ACCESS_TOKEN: Final = "HOLDFAST_ACCESS_TOKEN"
 REFRESH_TOKEN: Final = "HOLDFAST_REFRESH_TOKEN"
 BUSY_PAUSES_S: Final = (0.05, 0.1, 0.2)
@@ -93,38 +98,82 @@ InsecureHosts = Annotated[
     list[str] | None,
     typer.Option("--insecure-host", metavar="HOST", help="Allow ws:// and http:// to this host. May be repeated."),
 ]
+ProfileName = Annotated[
+    Literal["strict", "compat"],
+    typer.Option(
+        "--profile", envvar="HOLDFAST_PROFILE", help="The policy's numbers: strict, or as the older plug-ins have them."
+    ),
+]
+ClassifierName = Annotated[
+    Literal["seed", "exact"],
+    typer.Option(
+        "--classifier",
+        envvar="HOLDFAST_CLASSIFIER",
+        help="What a refused hello says of the token: many phrases, or only the one of the newer contract.",
+    ),
+]
+MultiDevice = Annotated[
+    bool,
+    typer.Option("--multi-device", envvar="HOLDFAST_MULTI_DEVICE", help="Also get what the user's other devices send."),
+]
+WhenFull = Annotated[
+    Literal["wait", "reject", "drop_oldest"],
+    typer.Option("--outbox", envvar="HOLDFAST_OUTBOX", help="What happens to messages beyond the 128 that may wait."),
+]
+POLICIES: Final = {"strict": STRICT, "compat": COMPAT}
+CLASSIFIERS: Final = {"seed": SEED, "exact": EXACT}
 DEFAULT_SECTION: Final = "channels.clawchat"
 
 
 class LinkSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """All that ``holdfast run`` needs. ``first_pair`` is what an empty store begins with."""
+    """All that ``holdfast run`` needs. ``first_pair`` is what an empty store begins with.
+
+    ``explicit``: a frame counts as handled only when the program says so.
+    """
 
     ws_url: str
     base_url: str
     store: SqliteStore
+    messages: SqliteMessages
     first_pair: TokenPair | None
     identity: Identity
     time_scale: float
     mirror: ConfigMirror | None
     insecure_hosts: tuple[str, ...]
+    profile: Literal["strict", "compat"] = "strict"
+    classifier: Literal["seed", "exact"] = "seed"
+    outbox_full: Literal["wait", "reject", "drop_oldest"] = "wait"
+    multi_device: bool = False
+    explicit: bool = False
 
     @property
     def policy(self) -> Policy:
-        """The strict policy, scaled.
+        """The profile's policy, scaled.
 
         Raises:
             ConfigError: the scale is no finite number above zero.
         """
+        policy = msgspec.structs.replace(
+            POLICIES[self.profile], classifier=CLASSIFIERS[self.classifier], outbox_full=self.outbox_full
+        )
         try:
-            return STRICT.scaled(self.time_scale)
+            return policy.scaled(self.time_scale)
         except ValueError as error:
             raise ConfigError("HOLDFAST_TIME_SCALE", str(error)) from None
 
 
 def store_in(state_dir: Path | None) -> SqliteStore:
     """The store of a state folder. Nothing is opened or made yet."""
-    folder = state_dir or Path(platformdirs.user_state_dir("holdfast"))
-    return SqliteStore(folder / STORE_NAME)
+    return SqliteStore(_folder(state_dir) / STORE_NAME)
+
+
+def messages_in(state_dir: Path | None) -> SqliteMessages:
+    """The message store of a state folder. Nothing is opened or made yet."""
+    return SqliteMessages(_folder(state_dir) / MESSAGES_NAME)
+
+
+def _folder(state_dir: Path | None) -> Path:
+    return state_dir or Path(platformdirs.user_state_dir("holdfast"))
 
 
 def mirror_in(config: Path | None, section: str) -> ConfigMirror | None:
@@ -203,8 +252,9 @@ async def linked(settings: LinkSettings, notify: Hook | None) -> AsyncGenerator[
     """
     link = connect(
         settings.ws_url,
-        dialect=ClawChat(),
+        dialect=ClawChat(multi_device=settings.multi_device),
         store=settings.store,
+        messages=settings.messages,
         base_url=settings.base_url,
         device_id=settings.identity.device_id,
         mirror=settings.mirror,

@@ -1,0 +1,137 @@
+"""The lines that go out on their own: what the link does, what the gateway sends, what became of a message."""
+
+import json
+from typing import Any, Final, Literal
+
+import msgspec
+
+from .. import (
+    Ack,
+    HistoryTruncated,
+    Inbound,
+    Message,
+    MetadataInvalidated,
+    Other,
+    Paired,
+    Permission,
+    Presence,
+    Reaction,
+    ReadMark,
+    Signal,
+    StreamPart,
+    Typing,
+    Unsent,
+)
+from ..adapters import Nack, Sent
+from .results import Fields, fields_of
+
+SIGNALS: Final[dict[type[Inbound], tuple[str, ...]]] = {
+    Signal: ("notify.signal",),
+    StreamPart: ("message.created", "message.add", "message.done", "message.failed"),
+    Reaction: ("message.reaction",),
+    ReadMark: ("message.read",),
+    Typing: ("typing.update",),
+    Presence: ("presence.*",),
+    Permission: ("permission.*",),
+    MetadataInvalidated: ("chat.metadata.invalidated",),
+    HistoryTruncated: ("history.truncated",),
+    Other: ("*",),
+}
+"""The events whose ``signal`` line has fields of its own. One that lacks what these need has none of them."""
+
+
+class SentLine(msgspec.Struct, frozen=True, kw_only=True):
+    """How it ended with a message that no operation waits for. ``sent``: whether the service has it."""
+
+    message_id: str | None
+    chat_id: str | None
+    outcome: Literal["acked", "refused", "expired", "full", "dropped", "unpaired", "unkept"]
+    sent: Sent
+    code: str | msgspec.UnsetType = msgspec.UNSET
+    reason: str | msgspec.UnsetType = msgspec.UNSET
+    accepted_at: int | msgspec.UnsetType = msgspec.UNSET
+
+
+class Notice(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that a user must see. ``bad_frames``: so many could not be understood since the start."""
+
+    level: Literal["error", "warning", "info"]
+    text: str
+    bad_frames: int | msgspec.UnsetType = msgspec.UNSET
+
+
+class _Envelope(msgspec.Struct, frozen=True):
+    event: Any = None
+    chat_id: Any = None
+    payload: Any = None
+
+
+def encoded(fields: Fields) -> bytes:
+    """One line of output."""
+    try:
+        return msgspec.json.encode(fields)
+    except UnicodeEncodeError:  # Half a surrogate pair, out of a path for example, which JSON can hold if escaped.
+        return json.dumps(fields, default=msgspec.to_builtins).encode()
+
+
+def told(type_: str, **fields: Any) -> bytes:
+    """One line of output, of a type."""
+    return encoded({"type": type_, **fields})
+
+
+def notice(level: str, text: str, **fields: Any) -> bytes:
+    """The line about something that a user must see."""
+    return told("notice", level=level, text=text, **fields)
+
+
+def is_ours(frame: Inbound) -> bool:
+    """Whether it is about what we did, so that there is nothing to handle."""
+    return isinstance(frame, Ack | Nack | Unsent | Paired)
+
+
+def described(frame: Inbound, **more: Any) -> bytes:
+    """The line about something that came in."""
+    if isinstance(frame, Ack | Nack | Unsent):
+        return told("sent", **fields_of(_sent(frame)))
+    fields = {name: getattr(frame, name) for name in frame.__struct_fields__ if name != "raw"}
+    if isinstance(frame, Paired):
+        return told("paired", **fields)
+    if isinstance(frame, Message):
+        return told("message", **more, **fields)
+    return told("signal", **more, **{"event_id": None, **_around(frame), **fields})
+
+
+def _around(frame: Inbound) -> Fields:
+    """What every frame has. Its fields may be anything, and only the payload may stay so."""
+    try:
+        envelope = msgspec.json.decode(frame.raw, type=_Envelope)
+    except (ValueError, RecursionError):  # Of the payload: the rest of it was understood before.
+        envelope = _Envelope()
+    event, chat_id = (one if isinstance(one, str) else None for one in (envelope.event, envelope.chat_id))
+    return {"event": event or "", "chat_id": chat_id, "payload": envelope.payload}
+
+
+def _sent(frame: Ack | Nack | Unsent) -> SentLine:
+    if isinstance(frame, Unsent):
+        outcome: Any = frame.outcome
+        return SentLine(
+            message_id=frame.message_id,
+            chat_id=frame.chat_id,
+            outcome=outcome,
+            sent=frame.sent,
+            code=frame.code or msgspec.UNSET,
+        )
+    chat_id = _around(frame)["chat_id"]
+    if isinstance(frame, Ack):
+        at = msgspec.UNSET if frame.accepted_at is None else frame.accepted_at
+        return SentLine(
+            message_id=frame.message_id or None, chat_id=chat_id, outcome="acked", sent="yes", accepted_at=at
+        )
+    return SentLine(
+        message_id=frame.message_id,
+        chat_id=chat_id,
+        outcome="refused",
+        sent="yes",
+        code=frame.code,
+        reason=msgspec.UNSET if frame.reason is None else frame.reason,
+    )
