@@ -144,6 +144,10 @@ class FaultyStore(SqliteStore):
         self._check("clear")
         return super().clear(account, generation)
 
+    def greet(self, account: str, generation: int) -> bool:
+        self._check("greet")
+        return super().greet(account, generation)
+
     def begin_refresh(self, account: str, generation: int, now_wall: float) -> bool:
         self._check("begin_refresh")
         return super().begin_refresh(account, generation, now_wall)
