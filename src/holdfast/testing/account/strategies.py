@@ -50,6 +50,7 @@ _FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "generation": GENERATIONS,
     "credential": st.none() | credentials(),
     "interrupted": st.booleans(),
+    "greeted": st.booleans(),
     "changed": st.booleans(),
     "refresh": IDS,
     "socket": IDS,
