@@ -18,14 +18,14 @@ async def paired(gateway: Gateway, store: FaultyStore, link: Link) -> Identity:
     """The account in a session, having asked for its conversation, its agent and its profile."""
     await link.activate(gateway.pairing_code())
     await ready(link)
-    me = store.read(DEFAULT_ACCOUNT)
+    me: Identity = store.read(DEFAULT_ACCOUNT)
     await asked(link, me)
     await soon(link.conversations.profile())
     assert gateway.rest_reads == reads(me)
     return me
 
 
-async def asked(link: Link, me: Identity) -> tuple[str, str]:
+async def asked(link: Link, me: Identity) -> tuple[str | None, str | None]:
     """The conversation's title and the agent's behaviour."""
     assert me.conversation_id is not None
     conversation = await soon(link.conversations.get(me.conversation_id))
