@@ -34,6 +34,7 @@ class Outbox:
         self._kept = kept
         self._log = log
         self._items: dict[str, OutboxItem] = {}
+        self._stored: set[str] = set()
         self._to_keep: list[str] = []
         self._to_drop: list[str] = []
         self._turn: asyncio.Handle | None = None
@@ -48,6 +49,7 @@ class Outbox:
         """
         items = self._messages.waiting(self._account)
         self._items.update({item.trace_id: item for item in items})
+        self._stored.update(item.trace_id for item in items)
         return tuple(_queued(item, stamp) for item in items)
 
     def put(self, item: OutboxItem) -> None:
@@ -62,6 +64,15 @@ class Outbox:
         """The message of this id, if it is on its way already."""
         return next((item for item in self._items.values() if item.message_id == message_id), None)
 
+    def is_kept(self, trace: str) -> bool:
+        """The message store has it."""
+        return trace in self._stored
+
+    def settled(self, trace: str) -> None:
+        """It is over with this one. Of what was refused before it was queued, the chart says no more than that."""
+        if trace not in self._stored and trace not in self._to_keep:
+            self._items.pop(trace, None)
+
     def keep(self, command: KeepMessage) -> None:
         """Store it with the others of this turn, and tell then."""
         self._to_keep.append(command.trace)
@@ -69,7 +80,9 @@ class Outbox:
 
     def drop(self, command: DropMessage) -> None:
         """Forget it."""
-        if self._items.pop(command.trace, None) is not None:
+        self._items.pop(command.trace, None)
+        if command.trace in self._stored:
+            self._stored.remove(command.trace)
             self._to_drop.append(command.trace)
             self._soon()
 
@@ -103,6 +116,7 @@ class Outbox:
             self._log.warning("%s", error)
             self._report(MessagesNotKept(tuple(traces)))
         else:
+            self._stored.update(traces)
             self._kept(tuple(traces))
             self._report(MessagesKept(tuple(traces)))
 

@@ -80,17 +80,18 @@ class Receipts:
         mark = _mark_of(frame) if isinstance(frame, Message) else None
         waiting = None if mark is None else self._pending.get(mark.message_id)
         if mark is not None and waiting is not None and waiting.mark is not None and _is_covered(mark, waiting.mark):
-            self._tie(waiting)
+            self.tie(waiting)
             return None
         if mark is not None and self._was_handled(mark):
             return None
         ticket = Ticket(mark)
-        self._tie(ticket)
+        self.tie(ticket)
         if mark is not None:
             self._pending[mark.message_id] = ticket
         return ticket
 
-    def _tie(self, ticket: Ticket) -> None:
+    def tie(self, ticket: Ticket) -> None:
+        """The frame that has just come is handled together with one that waits."""
         if self._newest is not None:
             self._newest.settled = False
             ticket.places.append(self._newest)

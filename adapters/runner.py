@@ -296,6 +296,7 @@ class Runner:
 
     def _settle_send(self, command: SettleSend) -> None:
         self._listener.on_settled(command, self.outbox.get(command.trace), self.driver.attachment)
+        self.outbox.settled(command.trace)
 
     def _acknowledge(self, command: SendReceipt) -> None:
         frame = self.settings.dialect.receipt(kind=command.kind, number=command.number, epoch=command.epoch)

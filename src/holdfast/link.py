@@ -154,6 +154,7 @@ class Link:
 
     def _conclude(self) -> None:
         self._receiving.end()
+        self._sending.end()
         self._reading.end()
         self._statuses.end()
 
@@ -319,8 +320,14 @@ class Link:
             SendRefused: this is no chat of the service.
             Stopped: the link has stopped.
         """
-        runner = self._running()
-        return typing_notice(self._settings.dialect, self._settings.clock, runner.sockets.say, chat_id)
+        self._running()
+        return typing_notice(self._settings.dialect, self._settings.clock, self._say, chat_id)
+
+    def _say(self, frame: str) -> None:
+        """Send it, unless there is no session: in a handshake anything else is an offence."""
+        runner = self._entered()
+        if runner.status.connected and not runner.driver.done:
+            runner.sockets.say(frame)
 
     async def request(self, method: str, params: Any = None, *, timeout: float = 30.0) -> Any:
         """A remote procedure call, where the dialect has them.

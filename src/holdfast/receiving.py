@@ -15,6 +15,7 @@ class Receiving:
         self._receipts = receipts
         self._is_echo = is_echo
         self._signals = SeenSignals()
+        self._unhandled: dict[str, Ticket] = {}
         self._taken: dict[int, tuple[Inbound, Ticket | None]] = {}
         self._last: Inbound | None = None
 
@@ -22,13 +23,24 @@ class Receiving:
         """Take in what came, unless the user has it: a signal comes live and in a replay (S0-57), a message again if
         its receipt got lost (P59), and our own words from another of our connections.
         """
-        if isinstance(frame, Signal) and frame.event_id and not self._signals.is_new(frame.event_id):
+        if isinstance(frame, Signal) and frame.event_id:
+            self._take_signal(frame)
             return
         if isinstance(frame, Message) and self._is_echo(frame):
             return
         ticket = self._receipts().hand_over(frame)
         if ticket is not None:
             self._inbox.put(frame, ticket)
+
+    def _take_signal(self, signal: Signal) -> None:
+        waiting = self._unhandled.get(signal.event_id)
+        if waiting is not None:
+            self._receipts().tie(waiting)
+        elif self._signals.is_new(signal.event_id):
+            ticket = self._receipts().hand_over(signal)
+            if ticket is not None:
+                self._unhandled[signal.event_id] = ticket
+                self._inbox.put(signal, ticket)
 
     def tell(self, frame: Inbound) -> None:
         """Hand over what is no frame of the gateway's that wants a receipt."""
@@ -59,6 +71,8 @@ class Receiving:
         """The user is done with this one. Saying it twice changes nothing."""
         if self._last is frame:
             self._last = None
+        if isinstance(frame, Signal):
+            self._unhandled.pop(frame.event_id, None)
         taken = self._taken.pop(id(frame), None)
         if taken is not None:
             self._inbox.release()

@@ -1,8 +1,10 @@
 """Who waits for what was sent: each is told how it ended, once."""
 
 import asyncio
+import copy
 from collections.abc import Generator
 from contextlib import contextmanager
+from functools import partial
 
 from .adapters import (
     Ack,
@@ -32,20 +34,29 @@ class Sending:
         self._reading = reading
         self._waiters: dict[str, list[_Waiter]] = {}
         self._posts: dict[str, list[_Waiter]] = {}
+        self._promised: set[str] = set()
 
     async def send(self, runner: Runner, item: OutboxItem, life_s: float | None) -> Ack:
         """Queue a message, and wait until it is answered, for ``life_s`` seconds at most."""
         with self._waiting(runner, self._waiters, item) as (trace, waiter), self._reading.for_an_answer():
-            _queue(runner, item, trace, life_s)
-            answer = await waiter
+            if trace == item.trace_id:
+                _queue(runner, item, life_s)
+                answer = await waiter
+            else:
+                with _at_most(runner, waiter, life_s):
+                    answer = await waiter
         assert answer is not None
         return answer
 
     async def post(self, runner: Runner, item: OutboxItem) -> None:
         """Queue a message, and wait until it is kept."""
         with self._waiting(runner, self._posts, item) as (trace, waiter):
-            _queue(runner, item, trace, None)
-            await waiter
+            if trace == item.trace_id:
+                _queue(runner, item, None)
+            if runner.outbox.is_kept(trace):
+                self._promised.add(trace)
+            else:
+                await waiter
 
     @contextmanager
     def _waiting(
@@ -59,7 +70,8 @@ class Sending:
         try:
             yield trace, waiter
         except asyncio.CancelledError:
-            if len(self._waiters.get(trace, ())) + len(self._posts.get(trace, ())) == 1:
+            others = len(self._waiters.get(trace, ())) + len(self._posts.get(trace, ())) - 1
+            if not others and (waiters is self._posts or trace not in self._promised):
                 runner.report(SendWithdrawn(trace))
             raise
         finally:
@@ -69,13 +81,16 @@ class Sending:
 
     def on_kept(self, traces: tuple[str, ...]) -> None:
         """These are in the message store."""
-        for trace in traces:
-            for waiter in self._posts.get(trace, ()):
+        for trace in self._posts.keys() & set(traces):
+            self._promised.add(trace)
+            for waiter in self._posts[trace]:
                 if not waiter.done():
                     waiter.set_result(None)
 
     def on_settled(self, command: SettleSend, answer: Inbound | None, trouble: HoldfastError | None) -> bool:
-        """It is over with this one. False if nobody waits for it."""
+        """It is over with this one. False if nobody waits for it, or who posted it is to hear of it, too."""
+        is_promised = command.trace in self._promised
+        self._promised.discard(command.trace)
         waiters = [*self._waiters.get(command.trace, ()), *self._posts.get(command.trace, ())]
         for waiter in waiters:
             if waiter.done():
@@ -84,7 +99,13 @@ class Sending:
                 waiter.set_result(answer)
             else:
                 waiter.set_exception(self._error(command, answer, trouble))
-        return bool(waiters)
+        return bool(waiters) and not is_promised
+
+    def end(self) -> None:
+        """Nothing will be answered any more."""
+        for waiter in (one for waiters in (*self._waiters.values(), *self._posts.values()) for one in waiters):
+            if not waiter.done():
+                waiter.set_exception(ConnectionLost("unknown"))
 
     def _error(self, command: SettleSend, answer: Inbound | None, trouble: HoldfastError | None) -> HoldfastError:
         """What the outcome is called in Python. One for each who waits: a raised exception is changed by raising it."""
@@ -96,7 +117,7 @@ class Sending:
             "full": OutboxFull(),
             "dropped": OutboxFull(),
             "unpaired": NotPaired(self._account, command.sent),
-            "unkept": trouble or OutboxFull(),
+            "unkept": copy.copy(trouble) or OutboxFull(),
             "ended": ConnectionLost(command.sent),
         }
         return errors[command.outcome]
@@ -106,7 +127,23 @@ _WHY_SHUNNED = "the service refused this chat a while ago, and nothing has come 
 _WHY_REFUSED = {"message_too_large": "the service closed the connection over its size"}
 
 
-def _queue(runner: Runner, item: OutboxItem, trace: str, life_s: float | None) -> None:
-    if trace == item.trace_id:
-        runner.outbox.put(item)
-        runner.report(SendRequested(trace, item.chat_id, len(item.frame), life_s))
+def _queue(runner: Runner, item: OutboxItem, life_s: float | None) -> None:
+    runner.outbox.put(item)
+    runner.report(SendRequested(item.trace_id, item.chat_id, len(item.frame), life_s))
+
+
+@contextmanager
+def _at_most(runner: Runner, waiter: _Waiter, life_s: float | None) -> Generator[None]:
+    """Who shares somebody else's message waits no longer than they asked to, however long that one has."""
+    clock = runner.settings.clock
+    alarm = None if life_s is None else clock.call_at(clock.stamp().now + life_s, partial(_give_up, waiter))
+    try:
+        yield
+    finally:
+        if alarm is not None:
+            alarm.cancel()
+
+
+def _give_up(waiter: _Waiter) -> None:
+    if not waiter.done():
+        waiter.set_exception(AckTimeout("unknown"))
