@@ -11,10 +11,9 @@ from ulid import ULID
 from holdfast import Inbound, Link, Message, SqliteMessages, StoreUnavailable
 from holdfast.adapters import Connection, Handled, OutboxItem, Sink, WebSocketTransport
 from holdfast.sandbox import Gateway
-from holdfast.statecharts import STRICT
 from holdfast.testing import VirtualClock
 
-from .kit import LIMIT_S, ready, retry_now, seen, status_of
+from .kit import LIMIT_S, ready, retry_now, status_of
 
 TURNS = 200
 
@@ -143,9 +142,3 @@ def sent_texts(gateway: Gateway, user_id: str, chat_id: str | None = None) -> li
 
 def parsed(frame: str | bytes) -> Any:
     return json.loads(frame)
-
-
-async def acked(gateway: Gateway, clock: VirtualClock, user_id: str, left: int = 0, device: str = "dev-paired") -> None:
-    """Give the receipt its time, and wait until so many frames are left unconfirmed."""
-    clock.advance(STRICT.receipt_s)
-    await seen(gateway, lambda found: found.unconfirmed(user_id)[device] == left)
