@@ -50,7 +50,7 @@ def frame(event: str, number: int, **fields: object) -> dict[str, Any]:
 
 
 ANSWERS: Final[dict[str, dict[str, Any]]] = {
-    "refresh": {"access_token": "fresh-access-token", "refresh_token": "fresh-refresh-token"},
+    "refresh": {"access_token": f"{SECRET}-fresh", "refresh_token": f"refresh-of-{SECRET}-fresh"},
     "pairing": {
         "access_token": "first-access-token", "refresh_token": "first-refresh-token",
         "agent": {"id": "agt_1", "user_id": "usr_1", "owner_id": "usr_2"}, "conversation": {"id": "cnv_1"},
@@ -70,4 +70,6 @@ REFUSALS: Final = (1, 100, 429, 500, 16001)
 
 def envelope(request: str, code: int = 0) -> dict[str, Any]:
     """An answer."""
-    return {"code": code, "message": "ok" if code == 0 else "try later", "data": ANSWERS[request] if code == 0 else None}
+    if code:
+        return {"code": code, "message": "try later", "data": None}
+    return {"code": 0, "message": "ok", "data": ANSWERS[request]}

@@ -92,7 +92,7 @@ class Books:
 
     @property
     def runner(self) -> Runner:
-        found = self.link._runner  # noqa: SLF001
+        found = self.link._runner
         assert found is not None
         return found
 
@@ -154,7 +154,7 @@ class Books:
 
     async def _take_until(self, last: Data) -> None:
         waiting = iter(self._pending)
-        while (taken := await soon(anext(self._frames))).raw is not last:
+        while (taken := await soon(self._next())).raw is not last:
             if not taken.raw:
                 continue  # not said by the gateway
             while (expected := next(waiting, None)) is not None and expected[0] is not taken.raw:
@@ -165,6 +165,9 @@ class Books:
         for expected in waiting:
             self._skip(*expected)
         self._pending.clear()
+
+    async def _next(self) -> Inbound:
+        return await anext(self._frames)
 
     def _skip(self, data: Data, inbound: Inbound) -> None:
         assert _identity(inbound) in self._had, f"neither delivered nor reported: {shown(data)}"
@@ -195,13 +198,16 @@ def _text(data: Data) -> str:
 class Fuzz:
     """Makes case after case of one seed, in the handshake and after it, and numbers the frames as a gateway would."""
 
-    def __init__(self, books: Books, gateway: MemoryGateway, *, seed: int, dense: bool, heavy_every: int = 0) -> None:
+    def __init__(
+        self, books: Books, gateway: MemoryGateway, *, seed: int, dense: bool, heavy_every: int = 0, padding: int = 0
+    ) -> None:
         self.books = books
         self.cases = 0
         self._gateway = gateway
         self._seed = seed
         self._dense = dense
         self._heavy_every = heavy_every
+        self._padding = "x" * padding
         self._number = 0
         gateway.greet = self._greet
         gateway.welcome = self._welcome
@@ -224,7 +230,8 @@ class Fuzz:
         chance = rng(self._seed, self.cases)
         self._number += 1
         numbers = {"dseq": self._number, "seq": 100 + self._number} if self._dense else {"seq": self._number}
-        document = frame(chance.choice(events), self.cases, **numbers)
+        which = self.cases if chance.random() < 0.9 else max(1, self.cases - chance.randrange(100))  # some come again
+        document = frame(chance.choice(events), which, padding=self._padding, **numbers)
         is_heavy = self._heavy_every and self.cases % self._heavy_every == 0
         data = heavy(chance, document, self.cases // self._heavy_every) if is_heavy else mutated(chance, document)
         try:

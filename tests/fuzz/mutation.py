@@ -23,6 +23,10 @@ ODD: Final = (
 )  # fmt: skip
 """What may stand where something else belongs, as JSON or not even that."""
 
+_READABLE: Final = (
+    "null", "true", "7", "-1", "1.5", '"x"', '""', r'"\u0000"', "[]", "{}", "[[]]", f'"{SECRET}"', str(2**64),
+)  # fmt: skip
+
 HEAVY: Final[tuple[Callable[[], str], ...]] = (
     lambda: "[" * DEEP,
     lambda: "[" * DEEP + "]" * DEEP,
@@ -52,8 +56,7 @@ def shown(data: Data) -> str:
 def mutated(chance: random.Random, document: dict[str, Any]) -> Data:
     """The document with one to three things wrong with it, or none."""
     text = _with_odd_values(chance, document)
-    for mutate in chance.choices(_TEXTS, _TEXT_WEIGHTS, k=1):
-        text = mutate(chance, text)
+    text = chance.choices(_TEXTS, _TEXT_WEIGHTS)[0](chance, text)
     return chance.choices(_FORMS, _FORM_WEIGHTS)[0](chance, text)
 
 
@@ -73,8 +76,8 @@ def _with_odd_values(chance: random.Random, document: dict[str, Any]) -> str:
         if chance.random() < 0.3:
             del holder[key]
         else:
-            holder[key] = chance.choice((None, True, 7, -1, 1.5, "x", "", "\x00", [], {}, [[]], SECRET, 2**64))
-    return _placed(chance, document, chance.choice(ODD)) if chance.random() < 0.7 else json.dumps(document)
+            holder[key] = json.loads(chance.choice(_READABLE))
+    return _placed(chance, document, chance.choice(ODD)) if chance.random() < 0.5 else json.dumps(document)
 
 
 def _placed(chance: random.Random, document: dict[str, Any], odd: str) -> str:
@@ -94,12 +97,12 @@ def _placed(chance: random.Random, document: dict[str, Any], odd: str) -> str:
 def _places(value: Any) -> list[tuple[Any, Any]]:
     """Each place that holds something, at any depth: its holder, and its key or index."""
     found: list[tuple[Any, Any]] = []
-    waiting = [value]
+    waiting: list[Any] = [value]
     while waiting:
         holder = waiting.pop()
-        keys = list(holder) if isinstance(holder, dict) else range(len(holder))
+        keys: list[Any] = list(holder) if hasattr(holder, "items") else list(range(len(holder)))
         found += [(holder, key) for key in keys]
-        waiting += [holder[key] for key in keys if isinstance(holder[key], dict | list)]
+        waiting += [holder[key] for key in keys if isinstance(holder[key], (dict, list))]
     return found
 
 
@@ -127,7 +130,11 @@ def _replaced(chance: random.Random, text: str) -> str:
     return chance.choice(("", " ", "null", "[]", "{}", '""', "7", "[" * 50, text[::-1], text * 2))
 
 
-_TEXTS: Final = (lambda chance, text: text, _cut, _followed, _preceded, _pierced, _replaced)
+def _as_it_is(chance: random.Random, text: str) -> str:
+    return text
+
+
+_TEXTS: Final = (_as_it_is, _cut, _followed, _preceded, _pierced, _replaced)
 _TEXT_WEIGHTS: Final = (60, 8, 8, 8, 12, 4)
 
 

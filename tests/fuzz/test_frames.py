@@ -1,8 +1,5 @@
 """Whatever a gateway sends, the link goes on: each frame is delivered, used, or reported, and none is lost."""
 
-import gc
-import tracemalloc
-
 import pytest
 
 from holdfast.testing import VirtualClock
@@ -10,7 +7,7 @@ from holdfast.testing import VirtualClock
 from .gateway import MemoryGateway
 from .harness import Fuzz, fuzzed_link
 
-pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("nothing_left")]
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("settled")]
 
 SEED = 20260101
 
