@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -28,7 +28,7 @@ DEVICE = "dev-paired"
 T = TypeVar("T")
 
 
-async def soon(work: Coroutine[Any, Any, T]) -> T:
+async def soon(work: Awaitable[T]) -> T:
     """Its result, or a failed test."""
     async with asyncio.timeout(LIMIT_S):
         return await work
