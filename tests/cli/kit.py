@@ -15,6 +15,8 @@ from typing import IO, Any, Self
 
 import httpx
 
+from holdfast.cli.schema import schema
+
 LIMIT_S = 60.0  # For what should take milliseconds: a broken test ends, a slow machine breaks none.
 HOLDFAST = str(Path(sys.executable).with_name("holdfast"))
 TOKEN_VARIABLES = ("HOLDFAST_ACCESS_TOKEN", "HOLDFAST_REFRESH_TOKEN")
@@ -26,6 +28,19 @@ def environment(**settings: str) -> dict[str, str]:
     """Ours, without any HOLDFAST_ variable but those given here without that prefix, in lower case."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("HOLDFAST_")}
     return kept | {"COLUMNS": "80"} | {f"HOLDFAST_{name.upper()}": value for name, value in settings.items()}
+
+
+def _checker() -> Callable[[Line], None]:
+    """Checks a line of output against the schema, and that it has no field besides. Where there is a validator."""
+    try:
+        import jsonschema_rs
+    except ModuleNotFoundError:  # It comes with the development tools, and the tests run without them too.
+        return lambda line: None
+    lines = schema(closed=True)
+    return jsonschema_rs.validator_for({"$defs": lines["$defs"], "$ref": "#/$defs/out"}).validate
+
+
+check = _checker()
 
 
 class Program:
@@ -156,6 +171,7 @@ class Talk(Program):
         if line is None:
             return None
         self.seen.append(json.loads(line))
+        check(self.seen[-1])
         return self.seen[-1]
 
     def until(self, wanted: Callable[[Line], bool]) -> Line:

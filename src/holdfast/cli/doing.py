@@ -27,6 +27,7 @@ from .results import (
     failure_of,
 )
 from .settings import LinkSettings
+from .telling import Posts
 
 SEND_S: Final = 15.0
 WAIT_S: Final = 30.0
@@ -67,10 +68,11 @@ class Refs:
 class Doing:
     """Carries out operations on one link."""
 
-    def __init__(self, link: Link, settings: LinkSettings, refs: Refs) -> None:
+    def __init__(self, link: Link, settings: LinkSettings, refs: Refs, posts: Posts) -> None:
         self._link = link
         self._settings = settings
         self._refs = refs
+        self._posts = posts
         self._writing: dict[str, AbstractAsyncContextManager[None]] = {}
         self._doing: dict[type[ops.Op], Callable[[Any], Awaitable[msgspec.Struct]]] = {
             ops.Send: self._send,
@@ -131,7 +133,9 @@ class Doing:
 
     async def _post(self, op: ops.Post) -> Posted:
         with self._in_time(SEND_S):
-            return Posted(await self._link.post(op.chat_id, op.text, message_id=op.message_id))
+            message_id = await self._link.post(op.chat_id, op.text, message_id=op.message_id)
+        self._posts.begun(message_id, op.chat_id)
+        return Posted(message_id)
 
     async def _typing(self, op: ops.SetTyping) -> Nothing:
         notice = self._writing.get(op.chat_id)

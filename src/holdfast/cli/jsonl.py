@@ -9,14 +9,15 @@ import anyio
 import msgspec
 from anyio.abc import TaskGroup
 
-from .. import Inbound, Link
+from .. import Ack, Inbound, Link, Paired, Unsent
+from ..adapters import DEFAULT_ACCOUNT, Nack
 from .doing import Doing, Refs
 from .lines import LINE_BYTES_MAX, LineWriter
 from .ops import Malformed, Op, StopNow, read_op
 from .results import Failed, Nothing, failure, fields_of
 from .settings import LinkSettings
 from .stopping import Stop
-from .telling import described, is_ours, notice, told
+from .telling import Posts, described, notice, told
 
 GRACE_S: Final = 2.0
 """For operations under way when the end of the input is reached: a script may send and leave."""
@@ -40,7 +41,8 @@ class Conversation:
         self._tasks = tasks
         self._explicit = settings.explicit
         self._refs = Refs()
-        self._doing = Doing(link, settings, self._refs)
+        self._posts = Posts(settings.messages.waiting(DEFAULT_ACCOUNT))
+        self._doing = Doing(link, settings, self._refs, self._posts)
         self._reading = anyio.CancelScope()
         self._ending = False
         self._under_way: set[anyio.CancelScope] = set()
@@ -75,10 +77,13 @@ class Conversation:
             await self._out.room()
 
     def _tell_frame(self, frame: Inbound) -> None:
-        if self._explicit and not is_ours(frame):
+        handled = partial(self._link.handled, frame)
+        if isinstance(frame, Ack | Nack | Unsent):
+            self._out.put(self._posts.ended(frame), handled)
+        elif self._explicit and not isinstance(frame, Paired):
             self._out.put(described(frame, ref=self._refs.number(frame)))
         else:
-            self._out.put(described(frame), partial(self._link.handled, frame))
+            self._out.put(described(frame), handled)
 
     async def tell_bad_frames(self) -> None:
         """A line for all that could not be understood meanwhile, until the end."""

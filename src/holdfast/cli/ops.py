@@ -49,7 +49,7 @@ class Rest(Op, frozen=True, kw_only=True):
 
     method: Annotated[str, msgspec.Meta(pattern="^[A-Za-z]{1,20}$")]
     path: Annotated[str, msgspec.Meta(pattern=r"^/(?!/)[!-~]*$")]
-    json: msgspec.Raw = msgspec.Raw()
+    json: msgspec.Raw = msgspec.field(default_factory=msgspec.Raw)
 
     @property
     def body(self) -> bytes | None:

@@ -17,7 +17,16 @@ from .telling import SIGNALS, Notice, SentLine
 Schema = dict[str, Any]
 
 _REF: Final = {"type": "integer", "minimum": 1}
-_FORMS: Final = (*OPS.values(), *RESULTS.values(), *SIGNALS, Message, Paired, SentLine, Notice, Failure)
+_FORMS: Final[tuple[type[msgspec.Struct], ...]] = (
+    *OPS.values(),
+    *RESULTS.values(),
+    *SIGNALS,
+    Message,
+    Paired,
+    SentLine,
+    Notice,
+    Failure,
+)
 
 
 class _Lines:
@@ -26,9 +35,11 @@ class _Lines:
     def __init__(self, *, closed: bool) -> None:
         self._closed = closed
         forms = [_without_raw(form) if issubclass(form, Inbound) else form for form in _FORMS]
-        refs, self.components = msgspec.json.schema_components(forms, ref_template="#/$defs/{name}")
+        refs, components = msgspec.json.schema_components(forms, ref_template="#/$defs/{name}")
         names = (ref["$ref"].rpartition("/")[2] for ref in refs)
-        self._forms = {form: self.components.pop(name) for form, name in zip(_FORMS, names, strict=False)}
+        self._forms = {form: components[name] for form, name in zip(_FORMS, names, strict=True)}
+        lines = {form["title"] for form in self._forms.values()}
+        self.parts = {name: part for name, part in components.items() if name not in lines}
         self.id = msgspec.json.schema(Id)
 
     def line(self, title: str, properties: Schema, optional: tuple[str, ...] = ()) -> Schema:
@@ -102,13 +113,13 @@ def schema(*, closed: bool = False) -> Schema:
         "title": "The lines of holdfast run --jsonl",
         "description": "$defs/in is what a program writes, $defs/out is what it reads. See jsonl.md.",
         "anyOf": [{"$ref": "#/$defs/in"}, {"$ref": "#/$defs/out"}],
-        "$defs": {"in": {"anyOf": [lines.read(op) for op in OPS]}, "out": {"anyOf": out}, **lines.components},
+        "$defs": {"in": {"anyOf": [lines.read(op) for op in OPS]}, "out": {"anyOf": out}, **lines.parts},
     }
 
 
 def printed() -> str:
     """The schema as it stands in the file."""
-    return msgspec.json.format(msgspec.json.encode(schema(), order="deterministic").decode(), indent=1) + "\n"
+    return msgspec.json.format(msgspec.json.encode(schema()).decode(), indent=1) + "\n"
 
 
 if __name__ == "__main__":

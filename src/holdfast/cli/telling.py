@@ -1,6 +1,7 @@
 """The lines that go out on their own: what the link does, what the gateway sends, what became of a message."""
 
 import json
+from collections.abc import Iterable
 from typing import Any, Final, Literal
 
 import msgspec
@@ -22,7 +23,7 @@ from .. import (
     Typing,
     Unsent,
 )
-from ..adapters import Nack, Sent
+from ..adapters import Nack, OutboxItem, Sent
 from .results import Fields, fields_of
 
 SIGNALS: Final[dict[type[Inbound], tuple[str, ...]]] = {
@@ -84,15 +85,8 @@ def notice(level: str, text: str, **fields: Any) -> bytes:
     return told("notice", level=level, text=text, **fields)
 
 
-def is_ours(frame: Inbound) -> bool:
-    """Whether it is about what we did, so that there is nothing to handle."""
-    return isinstance(frame, Ack | Nack | Unsent | Paired)
-
-
 def described(frame: Inbound, **more: Any) -> bytes:
     """The line about something that came in."""
-    if isinstance(frame, Ack | Nack | Unsent):
-        return told("sent", **fields_of(_sent(frame)))
     fields = {name: getattr(frame, name) for name in frame.__struct_fields__ if name != "raw"}
     if isinstance(frame, Paired):
         return told("paired", **fields)
@@ -111,27 +105,45 @@ def _around(frame: Inbound) -> Fields:
     return {"event": event or "", "chat_id": chat_id, "payload": envelope.payload}
 
 
-def _sent(frame: Ack | Nack | Unsent) -> SentLine:
-    if isinstance(frame, Unsent):
-        outcome: Any = frame.outcome
-        return SentLine(
-            message_id=frame.message_id,
-            chat_id=frame.chat_id,
-            outcome=outcome,
-            sent=frame.sent,
-            code=frame.code or msgspec.UNSET,
-        )
-    chat_id = _around(frame)["chat_id"]
-    if isinstance(frame, Ack):
-        at = msgspec.UNSET if frame.accepted_at is None else frame.accepted_at
-        return SentLine(
-            message_id=frame.message_id or None, chat_id=chat_id, outcome="acked", sent="yes", accepted_at=at
-        )
+class Posts:
+    """Messages whose end is told by a line of its own, and their chats, which a refusal need not name."""
+
+    def __init__(self, waiting: Iterable[OutboxItem]) -> None:
+        self._chats = {item.message_id: item.chat_id for item in waiting}
+
+    def begun(self, message_id: str, chat_id: str) -> None:
+        """It is on its way."""
+        self._chats[message_id] = chat_id
+
+    def ended(self, frame: Ack | Nack | Unsent) -> bytes:
+        """The line about how it ended."""
+        chat_id = self._chats.pop(frame.message_id or "", None)
+        if isinstance(frame, Unsent):
+            line = _unsent(frame)
+        elif isinstance(frame, Ack):
+            line = _acked(frame, chat_id or _around(frame)["chat_id"])
+        else:
+            line = _refused(frame, chat_id or _around(frame)["chat_id"])
+        return told("sent", **fields_of(line))
+
+
+def _unsent(frame: Unsent) -> SentLine:
+    outcome: Any = frame.outcome
     return SentLine(
-        message_id=frame.message_id,
-        chat_id=chat_id,
-        outcome="refused",
-        sent="yes",
-        code=frame.code,
+        message_id=frame.message_id, chat_id=frame.chat_id, outcome=outcome, sent=frame.sent,
+        code=frame.code or msgspec.UNSET,
+    )  # fmt: skip
+
+
+def _acked(frame: Ack, chat_id: str | None) -> SentLine:
+    return SentLine(
+        message_id=frame.message_id or None, chat_id=chat_id, outcome="acked", sent="yes",
+        accepted_at=msgspec.UNSET if frame.accepted_at is None else frame.accepted_at,
+    )  # fmt: skip
+
+
+def _refused(frame: Nack, chat_id: str | None) -> SentLine:
+    return SentLine(
+        message_id=frame.message_id, chat_id=chat_id, outcome="refused", sent="yes", code=frame.code,
         reason=msgspec.UNSET if frame.reason is None else frame.reason,
-    )
+    )  # fmt: skip

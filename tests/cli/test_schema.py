@@ -1,0 +1,68 @@
+"""The schema of the JSON lines, and what the page says of them."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from holdfast.cli.ops import OPS
+from holdfast.cli.schema import printed, schema
+
+from .kit import check
+
+jsonschema_rs: Any = pytest.importorskip("jsonschema_rs", reason="comes with the development tools")
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+PAGE = (DOCS / "jsonl.md").read_text()
+
+
+def lines(direction: str) -> list[dict[str, Any]]:
+    return list(schema()["$defs"][direction]["anyOf"])
+
+
+def test_the_file_is_what_the_types_say() -> None:
+    found = (DOCS / "jsonl.schema.json").read_text()
+    assert found == printed(), "write it anew: .venv/bin/python -m holdfast.cli.schema > docs/jsonl.schema.json"
+
+
+def test_it_is_a_schema() -> None:
+    jsonschema_rs.meta.validate(schema())
+
+
+def test_it_tells_good_lines_from_bad_ones() -> None:
+    validator = jsonschema_rs.validator_for(schema())
+    assert validator.is_valid({"op": "send", "id": 1, "chat_id": "cnv_x", "text": "hi", "timeout": None})
+    assert not validator.is_valid({"op": "send", "id": 1, "chat_id": "cnv_x"})
+    assert validator.is_valid({"type": "notice", "level": "info", "text": "x", "new": "field"})
+    with pytest.raises(jsonschema_rs.ValidationError):
+        check({"type": "notice", "level": "info", "text": "x", "new": "field"})
+
+
+@pytest.mark.parametrize("op", OPS)
+def test_every_operation_is_on_the_page(op: str) -> None:
+    assert f"\n| `{op}` |" in PAGE
+
+
+def test_every_line_field_and_word_is_on_the_page() -> None:
+    for line in (*lines("in"), *lines("out")):
+        type_ = line["properties"].get("type", {}).get("const")
+        assert type_ is None or f"\n### `{type_}`\n" in PAGE
+        for name, form in line["properties"].items():
+            assert f"`{name}`" in PAGE, (line["title"], name)
+            for word in form.get("enum", ()):
+                assert f"`{word}`" in PAGE, (line["title"], name, word)
+
+
+def test_every_example_on_the_page_is_valid() -> None:
+    validator = jsonschema_rs.validator_for(schema())
+    blocks = PAGE.split("```json\n")[1:]
+    examples = [line for block in blocks for line in _joined(block.split("```")[0])]
+    assert len(examples) > 10
+    for example in examples:
+        validator.validate(json.loads(example))
+
+
+def _joined(block: str) -> list[str]:
+    """Long lines are broken for the page: what begins with a blank belongs to the line before."""
+    return block.replace("\n ", "").splitlines()
