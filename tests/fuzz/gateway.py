@@ -42,7 +42,7 @@ class Wire:
     def end(self, code: int, reason: str) -> None:
         if self.is_open:
             self.is_open = False
-            self._sink.on_closed(code, reason)
+            self._sink.on_closed(code, reason, False)
 
     def push(self, data: str | bytes) -> None:
         """A frame arrives."""

@@ -2,12 +2,12 @@
 
 import asyncio
 import logging
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
-from holdfast import ClawChat, Identity, Link, MemoryStore, TokenPair, connect
+from holdfast import ClawChat, CredentialStore, Identity, Link, MemoryStore, MessageStore, TokenPair, connect
 from holdfast.adapters import DEFAULT_ACCOUNT, Inbound, Message, Runner, Signal
 from holdfast.statecharts import FrameRejected
 from holdfast.testing import VirtualClock
@@ -69,9 +69,11 @@ async def rotating() -> AsyncGenerator[str, None]:
         yield url
 
 
-def paired() -> MemoryStore:
-    """A store with a pair to dial with."""
-    store = MemoryStore()
+Store = TypeVar("Store", bound=CredentialStore)
+
+
+def paired(store: Store) -> Store:
+    """The store, with a pair to dial with."""
     store.activate(DEFAULT_ACCOUNT, TokenPair(SECRET, f"refresh-of-{SECRET}"), Identity(device_id="dev-9"), 1.8e9)
     return store
 
@@ -209,6 +211,7 @@ class Fuzz:
         self._heavy_every = heavy_every
         self._padding = "x" * padding
         self._number = 0
+        self._recent: deque[Data] = deque(maxlen=50)
         gateway.greet = self._greet
         gateway.welcome = self._welcome
 
@@ -230,10 +233,14 @@ class Fuzz:
         chance = rng(self._seed, self.cases)
         self._number += 1
         numbers = {"dseq": self._number, "seq": 100 + self._number} if self._dense else {"seq": self._number}
-        which = self.cases if chance.random() < 0.9 else max(1, self.cases - chance.randrange(100))  # some come again
-        document = frame(chance.choice(events), which, padding=self._padding, **numbers)
-        is_heavy = self._heavy_every and self.cases % self._heavy_every == 0
-        data = heavy(chance, document, self.cases // self._heavy_every) if is_heavy else mutated(chance, document)
+        document = frame(chance.choice(events), self.cases, padding=self._padding, **numbers)
+        if self._heavy_every and self.cases % self._heavy_every == 0:
+            data = heavy(chance, document, self.cases // self._heavy_every)
+        elif self._recent and chance.random() < 0.1:
+            data = chance.choice(self._recent)  # once more
+        else:
+            data = mutated(chance, document)
+            self._recent.append(data)
         try:
             self.books.push(wire.push, data)
         except BaseException as error:
@@ -262,12 +269,18 @@ class Fuzz:
 
 
 @asynccontextmanager
-async def fuzzed_link(gateway: MemoryGateway, clock: VirtualClock) -> AsyncGenerator[Books, None]:
+async def fuzzed_link(
+    gateway: MemoryGateway,
+    clock: VirtualClock,
+    store: CredentialStore | None = None,
+    messages: MessageStore | None = None,
+) -> AsyncGenerator[Books, None]:
     """A link to a gateway in memory, and its books."""
     async with rotating() as url:
         link = connect(
-            "ws://127.0.0.1:9/ws", base_url=url, dialect=DIALECT, store=paired(), clock=clock, transport=gateway
-        )
+            "ws://127.0.0.1:9/ws", base_url=url, dialect=DIALECT, clock=clock, transport=gateway,
+            store=paired(store or MemoryStore()), messages=messages,
+        )  # fmt: skip
         with watched_logs() as logs:
             async with link:
                 yield Books(link, clock, logs)

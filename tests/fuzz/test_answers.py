@@ -12,7 +12,7 @@ import httpx
 import msgspec
 import pytest
 
-from holdfast import PairingFailed, RefreshOutcome, connect
+from holdfast import MemoryStore, PairingFailed, RefreshOutcome, connect
 from holdfast.adapters import (
     Bearer,
     RestFailed,
@@ -158,8 +158,8 @@ async def refresh_all(clock: VirtualClock, answers: list[bytes]) -> Counter[str]
     server, gateway, fates = Server(), MemoryGateway(), Counter[str]()
     async with http_server(server.answer) as url:
         link = connect(
-            "ws://127.0.0.1:9/ws", base_url=url, dialect=DIALECT, store=paired(), clock=clock, transport=gateway,
-            policy=EAGER,
+            "ws://127.0.0.1:9/ws", base_url=url, dialect=DIALECT, clock=clock, transport=gateway, policy=EAGER,
+            store=paired(MemoryStore()),
         )  # fmt: skip
         with watched_logs() as logs:
             async with link:
