@@ -63,7 +63,7 @@ from .inbound import (
 from .logs import RedactingLogger, quiet_logger
 from .memory_messages import MemoryMessages
 from .memory_store import MemoryStore
-from .messages import Handled, MessageStore, OutboxItem
+from .messages import Handled, MessageStore, OutboxItem, owner_of
 from .mirror import ConfigMirror
 from .notifier import Hook
 from .pairing import Grant, check_pairing_code, pair
@@ -183,6 +183,7 @@ __all__ = [
     "http_client",
     "http_pool",
     "is_own_echo",
+    "owner_of",
     "pair",
     "quiet_logger",
     "read_lifetime",

@@ -90,11 +90,15 @@ class NotConnected(SendError):
 
 
 class ConnectionLost(SendError):
-    """The link ended before the answer came. ``sent`` says whether the peer may have the message."""
+    """The link ended before the answer came. ``sent`` says whether the peer may have the message; ``kept`` whether a
+    durable message store has it, so that the next link sends it.
+    """
 
-    def __init__(self, sent: Sent) -> None:
-        super().__init__(f"connection lost (sent: {sent}); {_RESEND[sent]}")
+    def __init__(self, sent: Sent, *, kept: bool = False) -> None:
+        advice = "the next link sends it: do not send it again, except with its message id" if kept else _RESEND[sent]
+        super().__init__(f"connection lost (sent: {sent}); {advice}")
         self.sent: Sent = sent
+        self.kept = kept
 
 
 class AckTimeout(SendError):

@@ -1,6 +1,7 @@
 """The credentials' way between store, vault and mirror. Quick and synchronous: local files and memory."""
 
 from collections.abc import Callable
+from contextlib import suppress
 
 import msgspec
 
@@ -67,7 +68,12 @@ class Keeper:
             return StoreFailed(str(error))
         stored = self.stored
         interrupted = stored.interrupted == stored.generation
-        return CredentialsRead(stored.generation, self._credential(), interrupted, stored.greeted)
+        return CredentialsRead(stored.generation, self._credential(), interrupted, stored.greeted, stored.user_id)
+
+    def peek(self) -> None:
+        """Learn who the account is before anything happens. A store that cannot be read: the chart meets it again."""
+        with suppress(StoreError):
+            self.stored = self._store.read(self._account)
 
     def look(self) -> Event | None:
         """What somebody else changed since the last look, if anything."""
@@ -85,7 +91,7 @@ class Keeper:
         self._version, self._trouble = version, ""
         if self._told == told:
             return None
-        return CredentialsChanged(self._told, self._credential(), self.stored.greeted)
+        return CredentialsChanged(self._told, self._credential(), self.stored.greeted, self.stored.user_id)
 
     def _take(self, stored: Stored) -> None:
         self.stored = stored

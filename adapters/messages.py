@@ -88,6 +88,11 @@ class MessageStore(Protocol):
         ...
 
 
+def owner_of(account: str, user_id: str | None) -> str:
+    """Under which name the messages of an account's user are kept: another user of the account has others."""
+    return account if user_id is None else f"{account} of {user_id}"
+
+
 def key_of(message_id: str) -> bytes:
     """What stands for an inbound message's id: of any length and any characters, since the id is the peer's choice."""
     return hashlib.blake2b(message_id.encode("utf-8", "surrogatepass"), digest_size=KEY_BYTES).digest()

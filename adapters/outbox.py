@@ -15,28 +15,31 @@ FORMER_PROCESS = -1
 
 
 class Outbox:
-    """Carries out the commands about outgoing messages for one account. A loop turn's are one write to the store."""
+    """Carries out the commands about outgoing messages for one account. A loop turn's are one write to the store.
+
+    ``whose`` names account and user: what one user had queued is never sent for another.
+    """
 
     def __init__(
         self,
         *,
-        account: str,
+        whose: Callable[[], str],
         messages: MessageStore,
         report: Callable[[Event], None],
         write: Callable[[int, str], None],
         kept: Callable[[tuple[str, ...]], None],
         log: RedactingLogger,
     ) -> None:
-        self._account = account
+        self._whose = whose
         self._messages = messages
         self._report = report
         self._write = write
         self._kept = kept
         self._log = log
         self._items: dict[str, OutboxItem] = {}
-        self._stored: set[str] = set()
+        self._stored: dict[str, str] = {}  # by trace: whose it is
         self._to_keep: list[str] = []
-        self._to_drop: list[str] = []
+        self._to_drop: dict[str, list[str]] = {}
         self._turn: asyncio.Handle | None = None
         self.trouble: StoreError | None = None
         """Why the store would not keep the last that it did not."""
@@ -47,9 +50,10 @@ class Outbox:
         Raises:
             StoreError: it cannot be read.
         """
-        items = self._messages.waiting(self._account)
+        whose = self._whose()
+        items = self._messages.waiting(whose)
         self._items.update({item.trace_id: item for item in items})
-        self._stored.update(item.trace_id for item in items)
+        self._stored.update((item.trace_id, whose) for item in items)
         return tuple(_queued(item, stamp) for item in items)
 
     def put(self, item: OutboxItem) -> None:
@@ -81,9 +85,9 @@ class Outbox:
     def drop(self, command: DropMessage) -> None:
         """Forget it."""
         self._items.pop(command.trace, None)
-        if command.trace in self._stored:
-            self._stored.remove(command.trace)
-            self._to_drop.append(command.trace)
+        whose = self._stored.pop(command.trace, None)
+        if whose is not None:
+            self._to_drop.setdefault(whose, []).append(command.trace)
             self._soon()
 
     def transmit(self, command: TransmitMessage) -> None:
@@ -102,28 +106,29 @@ class Outbox:
             self._turn.cancel()
             self._turn = None
         keep, self._to_keep = self._to_keep, []
-        drop, self._to_drop = self._to_drop, []
-        self._drop(drop)
+        drop, self._to_drop = self._to_drop, {}
+        for whose, traces in drop.items():
+            self._drop(whose, traces)
         wanted = [trace for trace in keep if trace in self._items]
         if wanted:
             self._keep(wanted)
 
     def _keep(self, traces: Sequence[str]) -> None:
+        whose = self._whose()
         try:
-            self._messages.keep(self._account, [self._items[trace] for trace in traces])
+            self._messages.keep(whose, [self._items[trace] for trace in traces])
         except StoreError as error:
             self.trouble = error
             self._log.warning("%s", error)
             self._report(MessagesNotKept(tuple(traces)))
         else:
-            self._stored.update(traces)
+            self._stored.update((trace, whose) for trace in traces)
             self._kept(tuple(traces))
             self._report(MessagesKept(tuple(traces)))
 
-    def _drop(self, traces: Sequence[str]) -> None:
+    def _drop(self, whose: str, traces: Sequence[str]) -> None:
         try:
-            if traces:
-                self._messages.drop(self._account, traces)
+            self._messages.drop(whose, traces)
         except StoreError as error:
             self._log.warning("settled messages stay in the store, and will be sent once more: %s", error)
 

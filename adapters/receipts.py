@@ -44,13 +44,13 @@ class Receipts:
     def __init__(
         self,
         *,
-        account: str,
+        whose: Callable[[], str],
         messages: MessageStore,
         report: Callable[[Event], None],
         tell: Callable[[SendReceipt], None],
         log: RedactingLogger,
     ) -> None:
-        self._account = account
+        self._whose = whose
         self._messages = messages
         self._report = report
         self._tell = tell
@@ -98,7 +98,7 @@ class Receipts:
 
     def _was_handled(self, mark: Handled) -> bool:
         try:
-            former = self._marks.get(mark.message_id) or self._messages.seen(self._account, mark.message_id)
+            former = self._marks.get(mark.message_id) or self._messages.seen(self._whose(), mark.message_id)
         except StoreError as error:
             self._warn(error)  # twice is better than never
             return False
@@ -145,7 +145,7 @@ class Receipts:
         """Store the marks. False if the store refuses: they are kept for the next time."""
         try:
             if self._marks:
-                self._messages.handled(self._account, list(self._marks.values()))
+                self._messages.handled(self._whose(), list(self._marks.values()))
         except StoreError as error:
             self._warn(error)
             return False

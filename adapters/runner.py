@@ -56,7 +56,7 @@ from .exchange import Exchange
 from .inbound import Inbound, Paired
 from .keeper import Keeper
 from .logs import RedactingLogger
-from .messages import MessageStore, OutboxItem
+from .messages import MessageStore, OutboxItem, owner_of
 from .mirror import ConfigMirror
 from .notifier import Hook, Notifier
 from .outbox import Outbox
@@ -175,7 +175,7 @@ class Runner:
             arrived=lambda: self.receipts.arrived(),
         )
         self.outbox = Outbox(
-            account=settings.account,
+            whose=self._whose,
             messages=settings.messages,
             report=self.report,
             write=self.sockets.write,
@@ -183,12 +183,13 @@ class Runner:
             log=self.log,
         )
         self.receipts = Receipts(
-            account=settings.account,
+            whose=self._whose,
             messages=settings.messages,
             report=self.report,
             tell=self._acknowledge,
             log=self.log,
         )
+        self.keeper.peek()
         context = loaded(Account(policy=settings.policy), self.outbox.load(settings.clock.stamp()))
         self.driver = Driver(account_chart, context, settings.clock, self._ports(), self._on_change)
 
@@ -317,7 +318,7 @@ class Runner:
         clock = self.settings.clock
         self._look = clock.call_at(clock.stamp().now + WATCH_S, self._watch_store)
 
-    # -- which device we are ---------------------------------------------------------------------------------
+    # -- who and which device we are ---------------------------------------------------------------------------------
 
     def refresh_device_id(self) -> str:
         """The configured id, else the pairing's, else the dialect's constant (S0-08, S1-39)."""
@@ -328,6 +329,9 @@ class Runner:
         """The configured id, else the last one the gateway resolved, else as for refreshing (S0-14)."""
         resolved = usable_device_id(self.keeper.stored.resolved_device_id)
         return self.settings.device_id or resolved or self.refresh_device_id()
+
+    def _whose(self) -> str:
+        return owner_of(self.settings.account, self.keeper.stored.user_id)
 
     def _wall(self) -> float:
         return self.settings.clock.stamp().wall

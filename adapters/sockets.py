@@ -161,10 +161,10 @@ class Sockets:
         """A pong arrived."""
         self._report(Ponged(socket))
 
-    def closed(self, socket: int, code: int, reason: str) -> None:
+    def closed(self, socket: int, code: int, reason: str, ours: bool) -> None:
         """The socket is gone."""
         self._open.pop(socket, None)
-        self._report(SocketClosed(socket, code, self._vault.redact(reason)))
+        self._report(SocketClosed(socket, code, self._vault.redact(reason), ours))
 
     def _scrubbed(self, event: Event, numbered: bool) -> Event:
         """A peer may echo a token in what it says."""

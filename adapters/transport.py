@@ -44,7 +44,7 @@ class Sink(Protocol):
         """The peer answered a ping, or sent a pong of its own accord, which proves life as well."""
         ...
 
-    def on_closed(self, code: int, reason: str) -> None:
+    def on_closed(self, code: int, reason: str, ours: bool) -> None:
         """The connection is gone; nothing else follows. Called exactly once for each :class:`Connection`.
 
         ``code`` is that of the close frame that was received, else of the one that was sent (1009, 1007 and 1002 tell
@@ -212,7 +212,8 @@ class _PushConnection(ClientConnection):
     def _tell_end(self) -> None:
         close = self.protocol.close_rcvd or self.protocol.close_sent
         code, reason = (CloseCode.ABNORMAL_CLOSURE, "") if close is None else (close.code, close.reason)
-        self._sink.on_closed(int(code), clean_text(reason))
+        ours = close is not None and self.protocol.close_rcvd_then_sent is not True
+        self._sink.on_closed(int(code), clean_text(reason), ours)
 
     def _take(self, frame: Frame) -> None:
         if self._deaf:

@@ -459,7 +459,9 @@ class Link:
 
     def on_settled(self, command: SettleSend, item: OutboxItem | None, answer: Inbound | None) -> None:
         """See :class:`Listener`. What nobody waits for is told like everything else."""
-        if self._sending.on_settled(command, answer, self._entered().outbox.trouble):
+        outbox = self._entered().outbox
+        kept = self._settings.messages.durable and outbox.is_kept(command.trace)
+        if self._sending.on_settled(command, answer, outbox.trouble, kept):
             return
         if isinstance(answer, Ack | Nack):
             self._receiving.tell(answer)

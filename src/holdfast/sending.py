@@ -87,7 +87,9 @@ class Sending:
                 if not waiter.done():
                     waiter.set_result(None)
 
-    def on_settled(self, command: SettleSend, answer: Inbound | None, trouble: HoldfastError | None) -> bool:
+    def on_settled(
+        self, command: SettleSend, answer: Inbound | None, trouble: HoldfastError | None, kept: bool
+    ) -> bool:
         """It is over with this one. False if nobody waits for it, or who posted it is to hear of it, too."""
         is_promised = command.trace in self._promised
         self._promised.discard(command.trace)
@@ -98,7 +100,7 @@ class Sending:
             if isinstance(answer, Ack):
                 waiter.set_result(answer)
             else:
-                waiter.set_exception(self._error(command, answer, trouble))
+                waiter.set_exception(self._error(command, answer, trouble, kept))
         return bool(waiters) and not is_promised
 
     def end(self) -> None:
@@ -107,7 +109,9 @@ class Sending:
             if not waiter.done():
                 waiter.set_exception(ConnectionLost("unknown"))
 
-    def _error(self, command: SettleSend, answer: Inbound | None, trouble: HoldfastError | None) -> HoldfastError:
+    def _error(
+        self, command: SettleSend, answer: Inbound | None, trouble: HoldfastError | None, kept: bool
+    ) -> HoldfastError:
         """What the outcome is called in Python. One for each who waits: a raised exception is changed by raising it."""
         if isinstance(answer, Nack):
             return SendRefused(answer.code, answer.reason, sent=command.sent)
@@ -118,7 +122,7 @@ class Sending:
             "dropped": OutboxFull(),
             "unpaired": NotPaired(self._account, command.sent),
             "unkept": copy.copy(trouble) or OutboxFull(),
-            "ended": ConnectionLost(command.sent),
+            "ended": ConnectionLost(command.sent, kept=kept),
         }
         return errors[command.outcome]
 

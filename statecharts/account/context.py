@@ -36,7 +36,7 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Queued(msgspec.Struct, frozen=True, kw_only=True):
-    """A message on its way, named by its ``trace``. The body is elsewhere.
+    """A message on its way, named by its ``trace``. The body is elsewhere, and has ``size`` characters.
 
     ``due`` is when sending it is no longer worth anything, ``answer_by`` when its missing answer counts as lost, both
     monotonic. ``sent_on`` is the socket it was written to last, 0 if it never left.
@@ -79,6 +79,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     generation: int = 0  # the newest that was seen, blank ones included: older news are no news
     fence: int | None = None  # what a logout blanks: this generation, or whatever there is
     interrupted: bool = False  # a former process died between a refresh POST and its answer
+    user_id: str | None = None  # whose tokens these are, if that is known
     greeted: bool = True  # this pairing's first session was told to the user
 
     # refresh

@@ -29,8 +29,8 @@ class ResumeRequested(Event, frozen=True):
 
 
 class SendRequested(Event, frozen=True):
-    """A message is to go out. ``trace`` names it, ``size`` is its frame's in bytes, ``life_s`` how many seconds it is
-    worth sending, or None for as long as it takes.
+    """A message is to go out. ``trace`` names it, ``size`` is its frame's in characters, ``life_s`` how many seconds it
+    is worth sending, or None for as long as it takes.
     """
 
     trace: str
@@ -57,6 +57,7 @@ class CredentialsRead(Event, frozen=True):
     credential: Credential | None
     interrupted: bool = False
     greeted: bool = True
+    user_id: str | None = None
 
 
 class CredentialsChanged(Event, frozen=True):
@@ -65,6 +66,7 @@ class CredentialsChanged(Event, frozen=True):
     generation: int
     credential: Credential | None
     greeted: bool = True
+    user_id: str | None = None
 
 
 class NotGreeted(Event, frozen=True):
@@ -190,12 +192,16 @@ class SocketFailed(Event, frozen=True):
 
 
 class SocketClosed(Event, frozen=True):
-    """The socket is gone, by itself or in answer to CloseSocket. 1006 is a drop without a close frame."""
+    """The socket is gone, by itself or in answer to CloseSocket. 1006 is a drop without a close frame.
+
+    ``ours``: the code is what we found wrong with the peer, not what it said.
+    """
 
     correlates: ClassVar[str | None] = "socket"
     socket: int
     code: int
     reason: str = ""
+    ours: bool = False
 
 
 class Challenged(Event, frozen=True):

@@ -228,6 +228,11 @@ def should_reconnect(a: Account, e: Event, at: Stamp) -> bool:
     return a.cause in a.policy.refresh_causes_reconnecting
 
 
+def is_somebody_else(a: Account, e: CredentialsRead | CredentialsChanged, at: Stamp) -> bool:
+    """The tokens are another user's than those before."""
+    return is_news(a, e, at) and None not in (a.user_id, e.user_id) and a.user_id != e.user_id
+
+
 # -- the outbox ----------------------------------------------------------------------------------------------
 
 
@@ -274,8 +279,8 @@ def refuses_chat(a: Account, e: MessageRefused, at: Stamp) -> bool:
 
 
 def is_too_big(a: Account, e: SocketClosed, at: Stamp) -> bool:
-    """The gateway closed because of the size of a frame."""
-    return e.code in a.policy.oversize_codes
+    """The gateway closed because of the size of a frame of ours."""
+    return e.code in a.policy.oversize_codes and not e.ours
 
 
 # -- receipts ------------------------------------------------------------------------------------------------

@@ -102,9 +102,11 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
         wrong = [name for name in _DURATIONS if not 0 <= given.get(name, 0) < float("inf")]
         wrong += [name for name in _SHARES if not 0 <= given.get(name, 0) <= 1]
         wrong += [name for name in _LOOPS if getattr(self, name) == 0]
+        wrong += [name for name in _COUNTS if getattr(self, name) < 1]
         if wrong:
             raise ValueError(
-                f"policy: {', '.join(wrong)}: give finite seconds, above 0 for what repeats, and shares from 0 to 1"
+                f"policy: {', '.join(wrong)}: give finite seconds, above 0 for what repeats, counts from 1, "
+                "and shares from 0 to 1"
             )
         if self.handshake_s < max(self.dial_s, self.challenge_s, self.hello_s):
             raise ValueError("policy: handshake_s is shorter than one of its phases; raise it")
@@ -132,8 +134,9 @@ _IO_DEADLINES = frozenset((
 # What repeats: without a pause it would spin (P15, P26).
 _LOOPS = (
     "slice_s", "ping_s", "backoff_base_s", "backoff_cap_s", "refresh_retry_base_s", "refresh_retry_cap_s",
-    "store_retry_base_s", "store_retry_cap_s", "mirror_retry_base_s", "mirror_retry_cap_s",
+    "store_retry_base_s", "store_retry_cap_s", "mirror_retry_base_s", "mirror_retry_cap_s", "ack_s", "receipt_again_s",
 )  # fmt: skip
+_COUNTS = ("outbox_max", "ack_tries_max", "receipt_lag_max", "evictions_max")
 _SHARES = ("backoff_jitter", "lead_share", "lead_share_max", "early_share", "due_jitter_share")
 _DURATIONS = tuple(name for name in Policy.__struct_fields__ if name.endswith("_s"))
 

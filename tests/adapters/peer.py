@@ -108,7 +108,7 @@ class Ear:
     def on_pong(self) -> None:
         self._hear("<pong>")
 
-    def on_closed(self, code: int, reason: str) -> None:
+    def on_closed(self, code: int, reason: str, ours: bool) -> None:
         self._hear((code, reason))
 
     def _hear(self, what: Heard) -> None:

@@ -47,7 +47,7 @@ class StubbornConnection:
     def abort(self) -> None:
         if self.alive:
             self.alive = False
-            asyncio.get_running_loop().call_soon(self._sink.on_closed, 1006, "")
+            asyncio.get_running_loop().call_soon(self._sink.on_closed, 1006, "", False)
 
 
 class StubbornTransport:

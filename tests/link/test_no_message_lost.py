@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from holdfast import Identity, SqliteMessages, SqliteStore, TokenPair
-from holdfast.adapters import DEFAULT_ACCOUNT
+from holdfast.adapters import DEFAULT_ACCOUNT, owner_of
 from holdfast.sandbox import Credentials, Gateway, GatewaySettings, serve
 from holdfast.sandbox.persist import Saved
 
@@ -114,7 +114,7 @@ class Client:
                 self.heard[chat].append(int(number))
         for line in fresh.decode().splitlines():
             name = line.split()[0]
-            if messages.seen(DEFAULT_ACCOUNT, name) is not None:
+            if messages.seen(owner_of(DEFAULT_ACCOUNT, self.issued.user_id), name) is not None:
                 self.committed.add(name)
         messages.close()
 
@@ -191,6 +191,7 @@ async def run(monkeypatch: pytest.MonkeyPatch, folder: Path, count: int, every: 
         said[message.chat_id].append(int(message.text))
     assert said == expected  # each once, in the order of its chat
     assert client.heard == expected
+    assert client.committed
     assert client.repeated == []
     assert client.kills > rounds / 10
 

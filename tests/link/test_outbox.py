@@ -24,7 +24,7 @@ from holdfast import (
     StoreUnavailable,
     Unsent,
 )
-from holdfast.adapters import DEFAULT_ACCOUNT, Nack
+from holdfast.adapters import DEFAULT_ACCOUNT, Nack, owner_of
 from holdfast.sandbox import Credentials, Gateway
 from holdfast.statecharts import STRICT, Policy
 from holdfast.testing import VirtualClock
@@ -46,11 +46,11 @@ def chats_of(gateway: Gateway, issued: Credentials, count: int) -> list[str]:
     return [gateway.add_conversation(issued.user_id) for _ in range(count)]
 
 
-def left_on_disk(path: Path) -> list[str]:
+def left_on_disk(path: Path, issued: Credentials) -> list[str]:
     """The trace ids that another process would find."""
     other = SqliteMessages(path)
     try:
-        return [item.trace_id for item in other.waiting(DEFAULT_ACCOUNT)]
+        return [item.trace_id for item in other.waiting(owner_of(DEFAULT_ACCOUNT, issued.user_id))]
     finally:
         other.close()
 
@@ -446,18 +446,18 @@ async def test_full_and_told_to_wait_and_who_is_cancelled_waiting_leaves_nothing
         posting = asyncio.create_task(link.post(issued.conversation_id, "post"))
         await turns()
         assert not posting.done()
-        assert len(left_on_disk(messages.path)) == 3
+        assert len(left_on_disk(messages.path, issued)) == 3
         for task in (sends[1], sends[4], sends[7]):
             task.cancel()
         await asyncio.wait((sends[1], sends[4], sends[7]))
         await turns()
-        assert len(left_on_disk(messages.path)) == 3  # one that waited came in
+        assert len(left_on_disk(messages.path, issued)) == 3  # one that waited came in
         clock.advance(STRICT.ack_s)
         for number in (0, 2, 3, 5, 6):
             await soon(_of(sends[number]))
         await soon(_of(posting))
         await seen(gateway, lambda found: found.counters.messages_stored == 6)
-        await until(lambda: not left_on_disk(messages.path))
+        await until(lambda: not left_on_disk(messages.path, issued))
         context = link._running().driver.snapshot.context
         assert (context.queue, context.crowd) == ((), ())
         assert not link._running().outbox._items
@@ -498,11 +498,11 @@ async def test_cancelled_before_it_left_it_never_leaves(
         sending = asyncio.create_task(link.send(issued.conversation_id, "never", timeout=None))
         await asyncio.sleep(0)
         if moment == "kept":
-            await until(lambda: len(left_on_disk(messages.path)) == 1)
+            await until(lambda: len(left_on_disk(messages.path, issued)) == 1)
         sending.cancel()
         await asyncio.wait((sending,))
         await turns()
-        assert left_on_disk(messages.path) == []
+        assert left_on_disk(messages.path, issued) == []
         retry_now(link, clock)
         await soon(link.send(issued.conversation_id, "only this"))
     async with link_to(gateway, store, clock, messages=messages) as link:
@@ -528,15 +528,15 @@ async def test_what_one_link_could_not_send_the_next_one_sends(
         for number in range(3):
             posted += [await soon(link.post(chat, str(number))) for chat in chats]
         sending = asyncio.create_task(link.send(chats[0], "sent", timeout=3_600))
-        await until(lambda: len(left_on_disk(messages.path)) == 7)
+        await until(lambda: len(left_on_disk(messages.path, issued)) == 7)
     lost = await failure(sending)
     assert isinstance(lost, ConnectionLost)
     assert lost.sent == "no"
-    assert len(left_on_disk(messages.path)) == 7
+    assert len(left_on_disk(messages.path, issued)) == 7
     async with link_to(gateway, store, clock, messages=SqliteMessages(messages.path)) as link:
         acks = await frames_of(link, 7)
         assert {frame.message_id for frame in acks if isinstance(frame, Ack)} > set(posted)
-        await until(lambda: not left_on_disk(messages.path))
+        await until(lambda: not left_on_disk(messages.path, issued))
     assert sent_texts(gateway, issued.user_id, chats[0]) == ["0", "1", "2", "sent"]
     assert sent_texts(gateway, issued.user_id, chats[1]) == ["0", "1", "2"]
 
@@ -569,7 +569,7 @@ async def test_what_is_too_late_by_the_next_link_is_told_and_not_sent(
     async with link_to(gateway, store, clock, messages=messages) as link:
         await state_of(link, AccountState.BACKOFF)
         sending = asyncio.create_task(link.send(issued.conversation_id, "late", timeout=60))
-        await until(lambda: len(left_on_disk(messages.path)) == 1)
+        await until(lambda: len(left_on_disk(messages.path, issued)) == 1)
     assert isinstance(await failure(sending), ConnectionLost)
     clock.advance(61)
     async with link_to(gateway, store, clock, messages=messages) as link:
@@ -579,7 +579,7 @@ async def test_what_is_too_late_by_the_next_link_is_told_and_not_sent(
         assert (unsent.outcome, unsent.sent) == ("expired", "unknown")
         await ready(link)
         await turns()
-        assert left_on_disk(messages.path) == []
+        assert left_on_disk(messages.path, issued) == []
     assert gateway.counters.messages_received == 0
 
 
@@ -618,7 +618,7 @@ async def test_what_cannot_be_forgotten_is_sent_once_more_and_recognised(
         messages.broken = set()
     async with link_to(gateway, store, clock, messages=messages) as link:
         await frames_of(link, 1)
-        await until(lambda: not left_on_disk(messages.path))
+        await until(lambda: not left_on_disk(messages.path, issued))
     assert (gateway.counters.messages_stored, gateway.counters.duplicates) == (1, 1)
 
 
@@ -636,13 +636,13 @@ async def test_a_logout_clears_the_outbox_also_on_disk(
         consumer = Consumer(link)
         posted = [await soon(link.post(issued.conversation_id, "post")) for _ in range(2)]
         sends = [asyncio.create_task(link.send(issued.conversation_id, "no", timeout=None)) for _ in range(3)]
-        await until(lambda: len(left_on_disk(messages.path)) == 3)
+        await until(lambda: len(left_on_disk(messages.path, issued)) == 3)
         await soon(link.logout())
         assert {type(await failure(task)) for task in sends} == {NotPaired}
         await consumer.until(lambda found: len(found.frames) == 2)
         told = [(one.message_id, one.outcome) for one in consumer.frames if isinstance(one, Unsent)]
         assert told == [(one, "unpaired") for one in posted]
-        await until(lambda: not left_on_disk(messages.path))
+        await until(lambda: not left_on_disk(messages.path, issued))
         await soon(link.activate(gateway.pairing_code()))
         await ready(link)
         await turns()

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from holdfast import AccountState, Ack, Inbound, Link, Message, Signal, SqliteMessages
+from holdfast.adapters import owner_of
 from holdfast.reading import INBOX_HARD_MAX
 from holdfast.sandbox import Credentials, Gateway, GatewaySettings, Reliable, serve
 from holdfast.sandbox.delivery import IN_FLIGHT_MAX
@@ -456,7 +457,7 @@ async def test_what_cannot_be_remembered_is_not_acknowledged(
         messages.broken = set()
         clock.advance(STRICT.store_retry_cap_s)
         await acked(gateway, issued)
-        assert messages.seen("default", _id_of(consumer.frames[0])) is not None
+        assert messages.seen(owner_of("default", issued.user_id), _id_of(consumer.frames[0])) is not None
 
 
 def _id_of(frame: Inbound) -> str:

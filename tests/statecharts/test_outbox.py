@@ -8,6 +8,8 @@ import pytest
 from holdfast.engine import Command
 from holdfast.statecharts import (
     STRICT,
+    CredentialsChanged,
+    CredentialsRead,
     Deliver,
     DropMessage,
     FrameReceived,
@@ -21,6 +23,7 @@ from holdfast.statecharts import (
     SendRequested,
     SendWithdrawn,
     SettleSend,
+    SocketClosed,
     TransmitMessage,
 )
 
@@ -405,6 +408,28 @@ def test_a_close_over_a_frame_that_is_too_big_means_the_biggest_under_way() -> N
     bench.fire("retry")
     bench.reconnect()
     assert written(bench) == ["a1", "b1", "a1"]
+
+
+def test_a_close_of_ours_over_a_frame_of_the_gateway_blames_no_message() -> None:
+    bench = live()
+    want(bench, "a1", size=900_000)
+    bench.send(SocketClosed(bench.account.socket, 1009, ours=True))
+    assert waiting(bench) == ["a1"]
+
+
+@pytest.mark.rule("P11")
+def test_what_one_user_had_queued_is_not_sent_for_another() -> None:
+    bench = Bench(world=keeping_store() | answering_pings())
+    bench.send(CredentialsRead(1, credential(1), user_id="usr_1"))
+    bench.reconnect()
+    want(bench, "a1", "a2", "b1")
+    bench.send(CredentialsChanged(2, credential(2), user_id="usr_1"))
+    assert len(waiting(bench)) == 3
+    bench.send(CredentialsChanged(3, credential(3), user_id="usr_2"))
+    assert waiting(bench) == []
+    told = {trace: (one.outcome, one.sent) for trace, one in settled(bench).items()}
+    assert told == {"a1": ("unpaired", "unknown"), "a2": ("unpaired", "no"), "b1": ("unpaired", "unknown")}
+    assert {one.trace for one in bench.sent(DropMessage)} == {"a1", "a2", "b1"}
 
 
 def test_such_a_close_with_nothing_under_way_blames_nobody() -> None:

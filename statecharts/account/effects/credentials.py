@@ -20,6 +20,7 @@ def adopt(a: Account, e: ev.CredentialsRead | ev.CredentialsChanged, at: Stamp) 
     fresh = adopted(a, e.credential, at).but(
         interrupted=isinstance(e, ev.CredentialsRead) and e.interrupted,
         greeted=e.greeted,
+        user_id=e.user_id,
         rejected=None,
         welcomed=False,
         rotations=0,

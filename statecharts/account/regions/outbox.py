@@ -71,6 +71,8 @@ OUTBOX_ROWS = (
         rules="P56"),
     Row(trigger=After("open_look"), source="outbox/open", dest="outbox/open", effects=(do.settle_overdue,),
         rules="P56"),
+    *(Row(trigger=trigger, source=("outbox/shut", "outbox/open"), dest="outbox/shut", conditions=(g.is_somebody_else,),
+          effects=(do.forget_sends,), rules="P11") for trigger in (ev.CredentialsRead, ev.CredentialsChanged)),
     Row(trigger=ev.LogoutRequested, source=("outbox/shut", "outbox/open"), dest="outbox/shut",
         effects=(do.forget_sends,), rules="P11 P56"),
     Row(trigger=ev.StopRequested, source=("outbox/shut", "outbox/open"), dest="outbox/stopped",

@@ -69,6 +69,8 @@ REFRESH_ROWS = (
         effects=(do.settle("success", "another pair was stored"),), rules="P05 V06"),
     Row(trigger=None, source="refresh/choosing", dest="refresh/later",
         conditions=(g.may_not_post, In("connection/held")), effects=(ev.RefreshEnded(),), rules="P39"),
+    Row(trigger=None, source="refresh/choosing", dest="refresh/later",
+        conditions=(g.may_not_post, g.must_refresh_first), effects=(do.because("startup-near-expiry"),), rules="P39"),
     Row(trigger=None, source="refresh/choosing", dest=WORKING, conditions=(g.must_refresh_first,),
         effects=(do.because("startup-near-expiry"),), rules="S0-09 P06 P21"),
     Row(trigger=None, source="refresh/choosing", dest=WORKING, conditions=(g.can_refresh, In("connection/held")),

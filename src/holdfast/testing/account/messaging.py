@@ -13,7 +13,7 @@ from .mail import Mode, Session, Treatment
 
 def in_session(self: "AccountMachine") -> bool:
     """The gateway has a session, and the user lets us read."""
-    return self.world.session is not None and self.world.memory.reading
+    return while_running(self) and self.world.session is not None and self.world.memory.reading
 
 
 class AccountMachine(LifeMachine):

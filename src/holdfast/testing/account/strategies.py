@@ -72,6 +72,8 @@ _FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "numbered": st.booleans(),
     "ack_mode": st.sampled_from(("", "dseq")),
     "ack_epoch": st.just("epoch"),
+    "user_id": st.sampled_from((None, "usr_1", "usr_2")),
+    "ours": st.booleans(),
 }
 _CLOSE_CODES = st.sampled_from((1000, 1005, 1006, 1009, 4001))
 _ANSWER_CODES = st.sampled_from(("", "bad_request", "not_member"))
