@@ -11,6 +11,7 @@ import msgspec
 from .clawchat_http import _decode, _Envelope, _Unreadable
 from .clawchat_values import whole
 from .errors import HoldfastError
+from .fetch import assembled
 from .http import ANSWER_BYTES_MAX, describe
 from .text import TEXT_CHARS_MAX, clean_text
 from .vault import Vault
@@ -113,12 +114,24 @@ async def _get(client: httpx.AsyncClient, path: str, read: Callable[[dict[str, A
 async def _answer(client: httpx.AsyncClient, path: str) -> tuple[httpx.Response, bytes]:
     # An answer that is compressed could be a bomb.
     async with client.stream("GET", path, headers={"Accept-Encoding": "identity"}) as response:
-        body = bytearray()
-        async for chunk in response.aiter_bytes():
-            body += chunk
-            if len(body) > ANSWER_BYTES_MAX:
-                raise RestFailed(response.status_code, None, "the answer is too long")
-        return response, bytes(body)
+        body = await _body(response)
+        if len(body) > ANSWER_BYTES_MAX:
+            raise RestFailed(response.status_code, None, "the answer is too long")
+        return response, body
+
+
+async def _body(response: httpx.Response) -> bytes:
+    """As much of it as tells whether it is too long."""
+    if response.is_stream_consumed:  # a refused token: read before it was refreshed
+        return response.content
+    chunks: list[bytes] = []
+    count = 0
+    async for chunk in response.aiter_raw():
+        chunks.append(chunk)
+        count += len(chunk)
+        if count > ANSWER_BYTES_MAX:
+            break
+    return assembled(response, chunks, ANSWER_BYTES_MAX).content
 
 
 def _data(response: httpx.Response, body: bytes) -> dict[str, Any]:

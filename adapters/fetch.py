@@ -10,6 +10,11 @@ from .http import ANSWER_BYTES_MAX, DETACHED, quoting_nobody
 
 T = TypeVar("T")
 
+CODINGS: Final = ("", "identity", "gzip", "deflate")
+"""What an answer may be encoded as, although nobody asks for it. One within another would be a bomb within a bomb."""
+SLICE_BYTES: Final = 1024
+"""Decoded at a time: a thousandfold of it may come out."""
+
 _NOT_OF_THE_BODY: Final = (b"content-encoding", b"content-length", b"transfer-encoding")
 
 
@@ -54,7 +59,7 @@ async def _fetch(
     response = await client.send(request, stream=True, auth=None, follow_redirects=False)
     try:
         with quoting_nobody():
-            answer = _whole(response, await _chunks_of(response, bytes_max, wanted), bytes_max)
+            answer = assembled(response, await _chunks_of(response, bytes_max, wanted), bytes_max)
         if not wanted:
             raise httpx.ReadError("nobody waits for the answer any more", request=request)
         return then(answer)
@@ -75,8 +80,14 @@ async def _chunks_of(response: httpx.Response, bytes_max: int, wanted: list[bool
     return chunks
 
 
-def _whole(response: httpx.Response, chunks: list[bytes], bytes_max: int) -> httpx.Response:
-    """The answer with its body in memory, decoded as far as ``bytes_max``."""
+def assembled(response: httpx.Response, chunks: list[bytes], bytes_max: int) -> httpx.Response:
+    """The answer with its body in memory, decoded as far as ``bytes_max``, and little further.
+
+    Raises:
+        httpx.DecodingError: it is not encoded as it says, or in a way that is not accepted.
+    """
+    if response.headers.get("Content-Encoding", "").strip().lower() not in CODINGS:
+        raise httpx.DecodingError("the answer is encoded in a way that nobody asked for", request=response.request)
     coded = httpx.Response(
         response.status_code, headers=response.headers, stream=_Chunks(chunks), request=response.request
     )
@@ -95,7 +106,7 @@ class _Chunks(httpx.SyncByteStream):
         self._chunks = chunks
 
     def __iter__(self) -> Iterator[bytes]:
-        return iter(self._chunks)
+        return (chunk[at : at + SLICE_BYTES] for chunk in self._chunks for at in range(0, len(chunk), SLICE_BYTES))
 
 
 def _retrieve(task: "asyncio.Task[T]") -> None:

@@ -1,29 +1,14 @@
 """Whatever an HTTP server answers: an outcome with a name, no secret in it, and nobody is logged out."""
 
 import gzip
-import traceback
 from collections import Counter
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
-from contextlib import asynccontextmanager
 from itertools import product
 from typing import Any, Final
 
-import httpx
 import msgspec
 import pytest
 
-from holdfast import MemoryStore, PairingFailed, RefreshOutcome, connect
-from holdfast.adapters import (
-    Bearer,
-    RestFailed,
-    get_agent,
-    get_conversation,
-    get_profile,
-    http_client,
-    http_pool,
-    pair,
-    rest_client,
-)
+from holdfast import MemoryStore, connect
 from holdfast.statecharts import STRICT
 from holdfast.testing import VirtualClock
 
@@ -31,77 +16,17 @@ from ..link.kit import soon
 from .answers import HEADERS, answered, chunked
 from .corpus import REFUSALS, SECRET, envelope
 from .gateway import MemoryGateway
-from .harness import DIALECT, FRAGMENT, Books, paired, watched_logs
+from .harness import DIALECT, Books, paired, watched_logs
 from .mutation import LONG, rng, shown
 from .peer import http_server, ok
+from .requests import REQUESTS, Server, asking
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("settled")]
 
 SEED = 20260102
-Ask = Callable[[httpx.AsyncClient, httpx.AsyncClient, str], Coroutine[None, None, str]]
-
-
-class Server:
-    """Answers with what is next, over and over."""
-
-    def __init__(self) -> None:
-        self.next = b""
-        self.asked = 0
-
-    def answer(self, head: bytes) -> bytes:
-        self.asked += 1
-        return self.next
 
 
 # -- each request by itself --------------------------------------------------------------------------------------------
-
-
-async def _pair(client: httpx.AsyncClient, rest: httpx.AsyncClient, url: str) -> str:
-    try:
-        return await pair(client, DIALECT, url, SECRET, lambda paired: "paired", device_id="dev-9", user_id="usr_1")
-    except PairingFailed as error:
-        _tells_nothing(error)
-        return "PairingFailed"
-
-
-def _rest(get: Callable[[httpx.AsyncClient], Awaitable[object]]) -> Ask:
-    async def ask(client: httpx.AsyncClient, rest: httpx.AsyncClient, url: str) -> str:
-        try:
-            return type(await get(rest)).__name__
-        except RestFailed as error:
-            _tells_nothing(error)
-            return "RestFailed"
-
-    return ask
-
-
-def _tells_nothing(error: Exception) -> None:
-    assert FRAGMENT not in "".join(traceback.format_exception(error)) + repr(error.__dict__)
-
-
-REQUESTS: Final[dict[str, Ask]] = {
-    "pairing": _pair,
-    "profile": _rest(get_profile),
-    "conversation": _rest(lambda client: get_conversation(client, "cnv_1")),
-    "agent": _rest(lambda client: get_agent(client, "agt_1")),
-}
-
-
-async def _refused(cause: str, generation: int | None) -> RefreshOutcome:
-    return RefreshOutcome("transient")
-
-
-@asynccontextmanager
-async def asking(server: Server) -> AsyncGenerator[tuple[httpx.AsyncClient, httpx.AsyncClient, str], None]:
-    """Two clients, the second of which signs with the secret; and the server's address."""
-    bearer = Bearer(1, SECRET, "dev-9")
-    async with (
-        http_server(server.answer) as url,
-        http_pool() as pool,
-        http_client(pool) as client,
-        rest_client(pool, url, bearer=lambda: bearer, refresh=_refused) as rest,
-    ):
-        yield client, rest, url
 
 
 async def ask_all(request: str, cases: int) -> Counter[str]:
@@ -200,7 +125,7 @@ async def test_a_link_outlives_many_odd_answers_to_its_refreshes(clock: VirtualC
     assert fates["success"] > 50 < fates["transient"]
 
 
-BOMB: Final = gzip.compress(b" " * 8 * LONG + b'{"code":10003,"message":"refused"}')
+BOMB: Final = gzip.compress(b" " * 2 * LONG + b'{"code":10003,"message":"refused"}')
 GOOD: Final = b'{"code":0,"data":{"access_token":"a-fresh-token","refresh_token":"another"}}'
 REFUSED: Final = b'{"code":10003,"message":"refused"}'
 TOO_MUCH: Final[dict[str, bytes]] = {

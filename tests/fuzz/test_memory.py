@@ -1,6 +1,7 @@
 """A peer that says a lot is not remembered: what is kept does not grow with what came."""
 
 import gc
+import gzip
 import json
 import tracemalloc
 from collections.abc import Generator
@@ -10,9 +11,12 @@ import pytest
 
 from holdfast.testing import VirtualClock
 
+from ..link.kit import soon
 from .corpus import frame
 from .gateway import MemoryGateway
 from .harness import Books, Fuzz, fuzzed_link
+from .peer import ok
+from .requests import REQUESTS, Server, asking
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("settled")]
 
@@ -61,3 +65,26 @@ async def _say(books: Books, gateway: MemoryGateway, event: str, numbers: range)
         if number % 50 == 0:
             await books.settle(lambda: gateway.wires[-1])
     await books.settle(lambda: gateway.wires[-1])
+
+
+def _bomb(layers: int) -> bytes:
+    """A few kilobytes that are 64 MiB in the end."""
+    packed = bytes(64 * 1024 * 1024)
+    for _ in range(layers):
+        packed = gzip.compress(packed, 1)
+    return packed
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+@pytest.mark.parametrize("request_", REQUESTS)
+async def test_a_bomb_is_never_unpacked(request_: str, layers: int) -> None:
+    server = Server()
+    server.next = ok(_bomb(layers), b"Content-Encoding: " + b", ".join([b"gzip"] * layers))
+    async with asking(server) as (client, rest, url):
+        gc.collect()
+        tracemalloc.start()
+        try:
+            assert await soon(REQUESTS[request_](client, rest, url)) in ("PairingFailed", "RestFailed")
+            assert tracemalloc.get_traced_memory()[1] < 16 * 1024 * 1024
+        finally:
+            tracemalloc.stop()
