@@ -16,10 +16,19 @@ FAMILIES = {"S0-": 64, "S1-": 44, "S2-": 22, "S3-": 73, "S4-": 35, "V": 49, "P":
 KNOWN = {f"{family}{number:02}" for family, count in FAMILIES.items() for number in range(1, count + 1)}
 
 
+def _rows() -> list[list[str]]:
+    return [line.strip("| ").split(" | ") for line in PAGE.read_text().splitlines() if re.match(r"\| [SVP]\d", line)]
+
+
 def listed() -> dict[str, str]:
     """The rules on the public page, each with its place."""
-    rows = [line.strip("| ").split(" | ") for line in PAGE.read_text().splitlines() if re.match(r"\| [SVP]\d", line)]
-    return {cells[0]: cells[-1].split(":")[0] for cells in rows}
+    return {cells[0]: cells[-1].split(":")[0] for cells in _rows()}
+
+
+def reasons() -> dict[str, str]:
+    """Why a rule has no counterpart here."""
+    places = {cells[0]: cells[-1].partition(": ") for cells in _rows()}
+    return {rule: why for rule, (place, _, why) in places.items() if place == "none"}
 
 
 def claimed() -> set[str]:

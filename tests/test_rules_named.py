@@ -1,6 +1,6 @@
 """The public page of the rules, the charts and the tests agree."""
 
-from .rules import FAMILIES, KNOWN, PLACES, charted, claimed, listed, named, named_in
+from .rules import FAMILIES, KNOWN, PLACES, charted, claimed, listed, named, named_in, reasons
 
 
 def test_every_claimed_rule_is_named_by_a_test() -> None:
@@ -30,6 +30,17 @@ def test_the_page_has_every_rule_of_the_account_once_and_in_order() -> None:
         assert of_family[:count] == [f"{family}{number:02}" for number in range(1, count + 1)]
     assert set(page) <= KNOWN
     assert set(listed().values()) <= set(PLACES)
+
+
+def test_no_rule_of_one_account_is_left_out() -> None:
+    promises = {f"P{number:02}" for number in (*range(1, 48), *range(56, 61))}
+    wanted = {rule for rule in KNOWN if rule.startswith(("S0-", "S1-"))} | {f"V{n:02}" for n in range(1, 25)} | promises
+    places = listed()
+    assert wanted <= set(places)
+    without = {rule for rule in wanted if places[rule] == "none"}
+    assert sorted(wanted - without - set(named())) == []
+    assert not {rule for rule in wanted if places[rule] == "planned"}
+    assert all(len(reason) > 10 for reason in reasons().values())
 
 
 def test_markers_are_found_wherever_they_stand() -> None:
