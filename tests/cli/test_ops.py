@@ -111,8 +111,9 @@ def test_a_killed_process_loses_no_post_and_sends_none_twice(gateway: Sandbox, t
         gateway.post("fault", point="send", kind="swallow", times=None)
         for number in range(20):
             talk.ask("post", id=number, chat_id=chats[number % 2], text=f"{number}")
-        for number in range(20):
-            posted[talk.result(number)["message_id"]] = f"{number}"
+        for _ in range(20):
+            line = talk.until(lambda line: line["type"] == "result")
+            posted[line["message_id"]] = str(line["id"])
         gateway.wait("messages_received", before + 2)
         talk.process.kill()
         talk.process.wait(LIMIT_S)
