@@ -6,6 +6,7 @@ import msgspec
 
 from .. import (
     AgentInfo,
+    ConnectionLost,
     Conversation,
     HoldfastError,
     PairingFailed,
@@ -107,6 +108,7 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     error: str
     kind: Kind
     sent: Sent | msgspec.UnsetType = msgspec.UNSET
+    kept: bool | msgspec.UnsetType = msgspec.UNSET
     status: int | msgspec.UnsetType = msgspec.UNSET
     code: int | str | msgspec.UnsetType | None = msgspec.UNSET
     body: Any = msgspec.UNSET
@@ -132,6 +134,8 @@ def failure_of(error: HoldfastError) -> Failed:
     fields: Fields = {}
     if isinstance(error, SendError):
         fields["sent"] = error.sent
+    if isinstance(error, ConnectionLost):
+        fields["kept"] = error.kept
     if isinstance(error, SendRefused | PairingFailed | RestFailed):
         fields["code"] = error.code
     if isinstance(error, RestFailed) and error.status is not None:
