@@ -6,9 +6,13 @@ from holdfast.statecharts import (
     COMPAT,
     CloseSocket,
     FrameReceived,
+    FrameRejected,
+    MessageAcked,
+    MessageRefused,
     Ponged,
     ReadingPaused,
     ReadingResumed,
+    ReplayFinished,
     SendPing,
 )
 
@@ -43,7 +47,8 @@ def test_a_peer_that_answers_is_asked_every_twenty_seconds() -> None:
 
 @pytest.mark.rule("P43")
 def test_what_was_waiting_in_the_buffer_proves_that_the_peer_lives() -> None:
-    for sign in (FrameReceived(1), Ponged(1)):
+    answers = (MessageAcked(1, "t"), MessageRefused(1, "t", "code"), ReplayFinished(1), FrameRejected(1, "odd"))
+    for sign in (FrameReceived(1), Ponged(1), *answers):
         bench = Bench().live()
         bench.fire("ping_due")
         bench.pass_time(600)  # the loop stalled, and the deadline is looked at first

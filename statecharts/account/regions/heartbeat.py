@@ -29,6 +29,7 @@ HEARTBEAT = State(
     ),
 )
 
+_FRAMES = (ev.FrameReceived, ev.MessageAcked, ev.MessageRefused, ev.ReplayFinished, ev.FrameRejected)
 _BEATING = ("heartbeat/resting", "heartbeat/pinging", "heartbeat/verifying")
 
 HEARTBEAT_ROWS = (
@@ -47,7 +48,7 @@ HEARTBEAT_ROWS = (
     Row(trigger=ev.Ponged, source="heartbeat/resting", dest=None),
     Row(trigger=ev.Ponged, source=("heartbeat/pinging", "heartbeat/verifying"), dest="heartbeat/resting", rules="V40"),
     Row(trigger=After("pong_deadline"), source="heartbeat/pinging", dest="heartbeat/verifying", rules="V40 P43 P46"),
-    Row(trigger=ev.FrameReceived, source="heartbeat/verifying", dest="heartbeat/resting", rules="P43"),
+    *(Row(trigger=frame, source="heartbeat/verifying", dest="heartbeat/resting", rules="P43") for frame in _FRAMES),
     Row(trigger=After("verify_deadline"), source="heartbeat/verifying", dest="heartbeat/idle",
         effects=(ev.PeerSilent(),), rules="V40 P42 P46"),
     Row(trigger=ev.ReadingPaused, source=_BEATING, dest="heartbeat/blind", rules="P43"),
