@@ -48,6 +48,7 @@ async def ask_all(request: str, cases: int) -> Counter[str]:
     return fates
 
 
+@pytest.mark.rule("P60")
 @pytest.mark.parametrize("request_", REQUESTS)
 async def test_odd_answers(request_: str) -> None:
     fates = await ask_all(request_, 80)

@@ -44,6 +44,7 @@ def _answers(cases: int) -> list[bytes]:
     return [answered(rng(SEED, case), envelope("profile")) for case in range(cases)]
 
 
+@pytest.mark.rule("P60")
 async def test_odd_answers_to_a_dial() -> None:
     assert len(await dial_all(_answers(100))) > 3
 

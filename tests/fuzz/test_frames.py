@@ -38,6 +38,7 @@ async def fuzz(
         assert gateway.receipts
 
 
+@pytest.mark.rule("P58", "P59", "P60", "P33")
 @pytest.mark.parametrize("dense", [False, True], ids=["sparse", "dense"])
 async def test_a_few_thousand_frames(clock: VirtualClock, dense: bool) -> None:
     await fuzz(clock, 1_200, dense=dense)
