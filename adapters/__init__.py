@@ -66,6 +66,12 @@ from .memory_store import MemoryStore
 from .messages import Handled, MessageStore, OutboxItem, owner_of
 from .mirror import ConfigMirror
 from .notifier import Hook
+from .openclaw_connect import build_connect, build_request, pack_challenge, proof_text, unpack_challenge
+from .openclaw_frames import GatewayDecoded, decode_frame
+from .openclaw_hello import Hello
+from .openclaw_identity import DeviceIdentity, open_identity
+from .openclaw_inbound import GatewayEvent, RpcAnswer, ShutdownNotice, StateVersion
+from .openclaw_profile import ClientProfile
 from .pairing import Grant, check_pairing_code, pair
 from .receipts import Receipts, Ticket
 from .rest import Bearer, rest_client
@@ -90,6 +96,7 @@ __all__ = [
     "Bearer",
     "BodyNotReplayable",
     "ClawChat",
+    "ClientProfile",
     "Clock",
     "ConfigError",
     "ConfigMirror",
@@ -98,11 +105,15 @@ __all__ = [
     "Conversation",
     "CredentialStore",
     "Decoded",
+    "DeviceIdentity",
     "Dialect",
     "Driver",
     "Exchange",
+    "GatewayDecoded",
+    "GatewayEvent",
     "Grant",
     "Handled",
+    "Hello",
     "HistoryRow",
     "HistoryTruncated",
     "HoldfastError",
@@ -145,17 +156,20 @@ __all__ = [
     "RefreshOutcome",
     "RestFailed",
     "Rotated",
+    "RpcAnswer",
     "Runner",
     "SeenSignals",
     "SendError",
     "SendRefused",
     "Sent",
     "Settings",
+    "ShutdownNotice",
     "Signal",
     "Sink",
     "Sockets",
     "SqliteMessages",
     "SqliteStore",
+    "StateVersion",
     "Stopped",
     "StoreCorrupt",
     "StoreError",
@@ -172,21 +186,28 @@ __all__ = [
     "Vault",
     "WebSocketTransport",
     "base_url_for",
+    "build_connect",
+    "build_request",
     "check_base_url",
     "check_device_id",
     "check_pairing_code",
     "check_ws_url",
     "clean_text",
+    "decode_frame",
     "get_agent",
     "get_conversation",
     "get_profile",
     "http_client",
     "http_pool",
     "is_own_echo",
+    "open_identity",
     "owner_of",
+    "pack_challenge",
     "pair",
+    "proof_text",
     "quiet_logger",
     "read_lifetime",
     "rest_client",
     "token_pair",
+    "unpack_challenge",
 ]

@@ -4,11 +4,14 @@ Fields of a frame that have no place here are in ``raw``. A frame without the fi
 :class:`Other`. Times are epoch milliseconds by the service's clock.
 """
 
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
 from .errors import Sent
+
+HIDDEN: Final = ("raw", "payload")
+"""Fields that are left out of the repr: nobody has looked into them, so that they may hold a token."""
 
 
 class Inbound(msgspec.Struct, frozen=True, kw_only=True):
@@ -17,7 +20,7 @@ class Inbound(msgspec.Struct, frozen=True, kw_only=True):
     raw: str | bytes
 
     def __repr__(self) -> str:
-        shown = (f"{name}={getattr(self, name)!r}" for name in self.__struct_fields__ if name != "raw")
+        shown = (f"{name}={getattr(self, name)!r}" for name in self.__struct_fields__ if name not in HIDDEN)
         return f"{type(self).__name__}({', '.join(shown)})"
 
 
