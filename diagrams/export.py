@@ -6,14 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from holdfast.engine import Statechart
-from holdfast.statecharts import ACCOUNT
+from holdfast.statecharts import CHARTS as CHARTS
 
 from .dot import dot
 from .drawing import regions
 from .mermaid import mermaid
-
-CHARTS: tuple[Statechart, ...] = (ACCOUNT,)
-"""The charts that Holdfast ships."""
 
 TEXTS: dict[str, Callable[[Statechart, str | None], str]] = {"dot": dot, "mmd": mermaid}
 PICTURES = ("svg", "png")

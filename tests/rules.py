@@ -5,13 +5,13 @@ import re
 from collections import defaultdict
 from pathlib import Path
 
-from holdfast.statecharts import ACCOUNT
+from holdfast.statecharts import CHARTS
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs/rules.md"
 PLACES = ("chart", "data", "adapter", "planned", "none")
 
-# How many rules each family has; the page lists those of the account.
+# How many rules each family has; the page lists those of the account and of the gateway process.
 FAMILIES = {"S0-": 64, "S1-": 44, "S2-": 22, "S3-": 73, "S4-": 35, "V": 49, "P": 60}
 KNOWN = {f"{family}{number:02}" for family, count in FAMILIES.items() for number in range(1, count + 1)}
 
@@ -37,11 +37,12 @@ def claimed() -> set[str]:
 
 
 def charted() -> dict[str, list[str]]:
-    """The rules that the rows of the account chart name, each with those rows."""
+    """The rules that the rows of the shipped charts name, each with those rows."""
     found: dict[str, list[str]] = defaultdict(list)
-    for row in ACCOUNT.transitions:
-        for rule in row.rules.split():
-            found[rule].append(f"{row.source} -> {row.dest}")
+    for chart in CHARTS:
+        for row in chart.transitions:
+            for rule in row.rules.split():
+                found[rule].append(f"{chart.name}: {row.source} -> {row.dest}")
     return dict(found)
 
 

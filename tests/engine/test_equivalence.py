@@ -29,7 +29,7 @@ from holdfast.engine import (
     start,
     step,
 )
-from holdfast.statecharts import ACCOUNT, Account
+from holdfast.statecharts import ACCOUNT, PROCESS, Account, Process
 from holdfast.testing import Counters, Features, events, mended, stamps, statecharts
 
 from .kit import Back, Context, Go, Other, Say, row, s, source
@@ -45,6 +45,7 @@ class Shipped(NamedTuple):
 
 SHIPPED_CHARTS = {
     "account": Shipped(ACCOUNT, Account),
+    "process": Shipped(PROCESS, Process),
 }
 
 FEATURES = Features(history=False, internal=False)

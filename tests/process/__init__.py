@@ -1,0 +1,1 @@
+"""The gateway process: its chart on a bench, and real children."""
