@@ -44,5 +44,7 @@ class ClientProfile(msgspec.Struct, frozen=True, kw_only=True):
         ):  # fmt: skip
             if any(not value.isprintable() or "|" in value or "," in value for value in values):
                 raise ConfigError(setting, "must be printable, without | and comma")
-        if not self.platform.strip() or not all(self.scopes):
-            raise ConfigError("platform" if self.scopes else "scopes", "must not be empty")
+        if not self.platform.strip():
+            raise ConfigError("platform", "must not be empty")
+        if not all(self.scopes):
+            raise ConfigError("scopes", "must not have an empty one")

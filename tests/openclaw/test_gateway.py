@@ -2,7 +2,7 @@
 
 import signal
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 from uuid import uuid4
 
@@ -63,12 +63,11 @@ async def refused(gateway: RealGateway, identity: DeviceIdentity, **credentials:
 async def until_closed(socket: ClientConnection) -> tuple[list[GatewayDecoded], int, str]:
     """The frames that still come, and the code and reason of the close frame."""
     frames: list[GatewayDecoded] = []
-    try:
+    with suppress(websockets.ConnectionClosed):
         while True:
             frames.append(await decoded(socket))
-    except websockets.ConnectionClosed as closed:
-        assert closed.rcvd is not None
-        return frames, closed.rcvd.code, closed.rcvd.reason
+    assert socket.close_code is not None
+    return frames, socket.close_code, socket.close_reason or ""
 
 
 async def asked(socket: ClientConnection, method: str, params: object) -> RpcAnswer:
