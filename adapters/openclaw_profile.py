@@ -6,7 +6,7 @@ import msgspec
 
 from .errors import ConfigError
 
-# Both sets are closed: another name is refused.
+# Both sets are closed: another name is refused. A webchat is, too: the gateway wants to know its origin.
 ClientId = Literal[
     "cli", "gateway-client", "webchat-ui", "webchat", "openclaw-control-ui", "openclaw-browser-copilot", "openclaw-tui",
     "openclaw-macos", "openclaw-linux", "openclaw-ios", "openclaw-watchos", "openclaw-android", "node-host",

@@ -111,6 +111,7 @@ BY_PHRASE: Final[tuple[tuple[str, Remedy], ...]] = (
     ("token missing", Remedy.NEEDS_TOKEN),
     ("pairing required", Remedy.NEEDS_PAIRING),
     ("device identity required", Remedy.TERMINAL),
+    ("origin not allowed", Remedy.TERMINAL),
     ("protocol mismatch", Remedy.TERMINAL),
 )
 

@@ -239,7 +239,8 @@ def _run(*command: str) -> None:
             command, env={**os.environ, "PATH": path}, capture_output=True, text=True, check=True, timeout=INSTALL_S
         )
     except subprocess.CalledProcessError as error:
-        raise Unavailable(f"{' '.join(command[:3])} failed: {error.stderr[-500:]}") from None
+        said = [line for line in error.stderr.splitlines() if "error" in line.lower()]
+        raise Unavailable(f"{' '.join(command[:3])} failed: {'; '.join(said[:3])}") from None
     except (OSError, subprocess.TimeoutExpired) as error:
         raise Unavailable(f"{' '.join(command[:3])} failed: {error}") from None
 

@@ -157,6 +157,7 @@ def test_other_answers_of_a_busy_gateway_are_retried_no_sooner_than_told() -> No
         (1008, "unauthorized: too many failed authentication attempts (retry later)", RETRY),
         (1008, "pairing required: device is not approved yet (requestId: r-1)", NEEDS_PAIRING),
         (1008, "Device identity required", TERMINAL),
+        (1008, "origin not allowed (open the Control UI from the gateway host", TERMINAL),
         (4999, "never seen", RETRY),
     ],
 )
