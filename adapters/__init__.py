@@ -29,6 +29,7 @@ from .errors import (
     NotSupported,
     OutboxFull,
     PairingFailed,
+    ProcessFailed,
     SendError,
     SendRefused,
     Sent,
@@ -73,6 +74,11 @@ from .openclaw_identity import DeviceIdentity, open_identity
 from .openclaw_inbound import GatewayEvent, RpcAnswer, ShutdownNotice, StateVersion
 from .openclaw_profile import ClientProfile
 from .pairing import Grant, check_pairing_code, pair
+from .process import ProcessRunner, ProcessSettings
+from .process_port import default_lock_folder
+from .process_profile import OPENCLAW_PROFILE, ProcessProfile, RepairHook
+from .process_profile import Hook as ProcessHook
+from .process_readiness import NotReady, Readiness, connect_challenge, first_frame
 from .receipts import Receipts, Ticket
 from .rest import Bearer, rest_client
 from .runner import Listener, RefreshOutcome, Runner, Settings
@@ -88,6 +94,7 @@ from .vault import TokenPair, Vault, token_pair
 
 __all__ = [
     "DEFAULT_ACCOUNT",
+    "OPENCLAW_PROFILE",
     "AccountBusy",
     "Ack",
     "AckTimeout",
@@ -133,6 +140,7 @@ __all__ = [
     "NotConnected",
     "NotEntered",
     "NotPaired",
+    "NotReady",
     "NotRotated",
     "NotSupported",
     "OpenError",
@@ -147,13 +155,20 @@ __all__ = [
     "PairingGranted",
     "Permission",
     "Presence",
+    "ProcessFailed",
+    "ProcessHook",
+    "ProcessProfile",
+    "ProcessRunner",
+    "ProcessSettings",
     "Profile",
     "Reaction",
     "ReadMark",
+    "Readiness",
     "Receipts",
     "RedactingLogger",
     "RefreshAnswer",
     "RefreshOutcome",
+    "RepairHook",
     "RestFailed",
     "Rotated",
     "RpcAnswer",
@@ -193,7 +208,10 @@ __all__ = [
     "check_pairing_code",
     "check_ws_url",
     "clean_text",
+    "connect_challenge",
     "decode_frame",
+    "default_lock_folder",
+    "first_frame",
     "get_agent",
     "get_conversation",
     "get_profile",

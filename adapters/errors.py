@@ -180,3 +180,11 @@ class NotSupported(HoldfastError):
     def __init__(self, feature: str) -> None:
         super().__init__(f"{feature} is not supported here; use a dialect or store that has it")
         self.feature = feature
+
+
+class ProcessFailed(HoldfastError):
+    """The gateway process is not running, and will not be by itself. ``problem`` says why."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(f"the gateway process could not be started: {problem}; mend that, then start it again")
+        self.problem = problem

@@ -3,6 +3,7 @@
 # First of all imports, because the others find the root folders through it.
 from . import _paths as _paths
 from .adapters import (
+    OPENCLAW_PROFILE,
     AccountBusy,
     Ack,
     AckTimeout,
@@ -36,6 +37,8 @@ from .adapters import (
     PairingFailed,
     Permission,
     Presence,
+    ProcessFailed,
+    ProcessProfile,
     Profile,
     Reaction,
     ReadMark,
@@ -58,11 +61,29 @@ from .adapters import (
 )
 from .connecting import connect
 from .link import Link
-from .statecharts import COMPAT, EXACT, SEED, STRICT, AccountState, Policy, Status
+from .process import GatewayProcess, Handle
+from .statecharts import (
+    COMPAT,
+    EXACT,
+    PROCESS_STRICT,
+    SEED,
+    STRICT,
+    AccountState,
+    FailureRule,
+    Fault,
+    NoiseRule,
+    Policy,
+    ProcessPolicy,
+    ProcessState,
+    ProcessStatus,
+    Status,
+)
 
 __all__ = [
     "COMPAT",
     "EXACT",
+    "OPENCLAW_PROFILE",
+    "PROCESS_STRICT",
     "SEED",
     "STRICT",
     "AccountBusy",
@@ -78,6 +99,10 @@ __all__ = [
     "Conversation",
     "CredentialStore",
     "Dialect",
+    "FailureRule",
+    "Fault",
+    "GatewayProcess",
+    "Handle",
     "HistoryTruncated",
     "HoldfastError",
     "Identity",
@@ -90,6 +115,7 @@ __all__ = [
     "MessageStore",
     "MetadataInvalidated",
     "Nack",
+    "NoiseRule",
     "NotConnected",
     "NotEntered",
     "NotPaired",
@@ -101,6 +127,11 @@ __all__ = [
     "Permission",
     "Policy",
     "Presence",
+    "ProcessFailed",
+    "ProcessPolicy",
+    "ProcessProfile",
+    "ProcessState",
+    "ProcessStatus",
     "Profile",
     "Reaction",
     "ReadMark",

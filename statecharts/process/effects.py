@@ -76,11 +76,6 @@ def confirm_start(p: Process, e: ProcessStartRequested, at: Stamp) -> Out:
 
 
 @effect(SettleRequest)
-def confirm_stop(p: Process, e: ProcessStopRequested, at: Stamp) -> Out:
-    return p, _settled((e.request,), "stopped")
-
-
-@effect(SettleRequest)
 def give_way(p: Process, e: ProcessStopRequested, at: Stamp) -> Out:
     """A stop supersedes whatever was asked for before it, deferred restarts included (S3-48)."""
     superseded = _settled(p.starts + p.restarting + p.restarts + p.debounced, "superseded")

@@ -142,13 +142,12 @@ LIFE_ROWS = (
     Row(trigger=ev.ProcessStartRequested, source=(*_START, _STOPPING), dest=None, effects=(do.join_start,),
         rules="S3-02 V35 P53"),
     # somebody wants it to end
-    Row(trigger=ev.ProcessStopRequested, source=_STOPPED, dest=None, effects=(do.confirm_stop,)),
     Row(trigger=ev.ProcessStopRequested, source=_STOPPING, dest=None, effects=(do.give_way,), rules="V35 P53"),
     Row(trigger=ev.ProcessStopRequested, source=_RUNNING, dest=f"{_STOPPING}/asking", conditions=(g.is_attached,),
         effects=(do.give_way,), rules="S3-44"),
     Row(trigger=ev.ProcessStopRequested, source=(_STARTING, _CLEARING, _RUNNING, _WAIT), dest=_ENDING,
         conditions=(g.has_child,), effects=(do.give_way,), rules="S3-10 S3-43 S3-46 V33 V34 P33"),
-    Row(trigger=ev.ProcessStopRequested, source=(*_START, _WAIT, _ERROR), dest=_GONE, effects=(do.give_way,),
+    Row(trigger=ev.ProcessStopRequested, source=(_STOPPED, *_START, _WAIT, _ERROR), dest=_GONE, effects=(do.give_way,),
         rules="S3-10 S3-39 S3-43 S3-49 V33 P33"),
     # somebody wants it anew: at once where it rests, and else as soon as the present start has ended
     Row(trigger=None, source=(_STOPPED, _ERROR), dest=_STARTING, conditions=(g.has_restarts,),

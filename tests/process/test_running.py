@@ -25,7 +25,7 @@ def test_a_child_that_dies_is_replaced() -> None:
     assert (status.state, status.pid, status.connected_at) == (ProcessState.RECONNECTING, None, None)
     assert "code=-9" in status.last_error
     assert status.retry_at == round(bench.wall + 0.75, 3)  # 1 s, half of it by chance, which is 0.5 here
-    assert bench.journal[-1] == ReleasePort() or bench.count(ReleasePort) == 1
+    assert bench.count(ReleasePort) == 1
     bench.fire("reconnect")
     bench.running()
     assert bench.count(SpawnChild) == 2
@@ -177,7 +177,8 @@ def test_somebody_else_s_gateway_that_vanished_is_lost(late: bool) -> None:
 @pytest.mark.rule("S3-12", "S3-15")
 def test_a_policy_is_checked_and_scaled() -> None:
     fast = PROCESS_STRICT.scaled(0.01)
-    assert (fast.reconnect_cap_s, fast.stable_s) == (pytest.approx(0.3), 3.0)
+    assert fast.reconnect_cap_s == pytest.approx(0.3)
+    assert fast.stable_s == 3.0
     assert (fast.terminate_s, fast.kill_s, fast.probe_s) == (0.5, 0.5, 0.5)
     with pytest.raises(ValueError, match="ready_poll_s, start_attempts_max: out of range"):
         ProcessPolicy(ready_poll_s=0.0, start_attempts_max=0)

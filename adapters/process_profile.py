@@ -1,0 +1,65 @@
+"""What is particular about one kind of gateway, as data and a few hooks."""
+
+import os
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from holdfast.statecharts import FAILURES, NOISE, FailureRule, Fault, NoiseRule
+
+from .process_readiness import Readiness, connect_challenge, first_frame
+
+Hook = Callable[[int], Awaitable[object]]
+"""Called with the port. What it raises is logged, and only that."""
+RepairHook = Callable[[int], Awaitable[bool]]
+"""Called with the port; returns whether it changed anything."""
+PORT: Final = "{port}"
+"""Stands for the port in a profile's ``argv``."""
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class ProcessProfile:
+    """One kind of gateway.
+
+    ``argv`` is its command line, with ``{port}`` for the port, and ``env`` is added to what the child inherits, which
+    is our own environment without the variables whose names begin as ``strip_env`` says. ``readiness`` returns once a
+    gateway has shown itself on the port, and raises if none does; the policy bounds it. ``failures`` says what a failed
+    start means; ``noise`` which lines of stderr are none. What follows one of ``secret_flags`` is never logged.
+
+    ``prepare`` runs before each spawn (to stop an OS service that holds the gateway, say, S3-70), ``repair`` once in a
+    start that failed by :attr:`Fault.CONFIG`, and ``ask_to_stop`` asks a gateway that is not ours to stop.
+    """
+
+    argv: tuple[str, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict[str, str])
+    strip_env: tuple[str, ...] = ()
+    readiness: Readiness = first_frame
+    failures: tuple[FailureRule, ...] = FAILURES
+    noise: tuple[NoiseRule, ...] = NOISE
+    secret_flags: tuple[str, ...] = ("--token", "--password")
+    prepare: Hook | None = None
+    repair: RepairHook | None = None
+    ask_to_stop: Hook | None = None
+
+    def __repr__(self) -> str:
+        # Neither arguments nor variables: both may hold a token (P60).
+        return f"<ProcessProfile {self.argv[0] if self.argv else 'without a command'}>"
+
+
+def child_env(profile: ProcessProfile, env: Mapping[str, str]) -> dict[str, str]:
+    """What the child's environment is."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(profile.strip_env or ("\0",))}
+    return {**inherited, **profile.env, **env}
+
+
+_CONFIG_PHRASES: Final = ("(code=78)", "invalid config", "config invalid", "unrecognized key", "doctor --fix")
+
+OPENCLAW_PROFILE: Final = ProcessProfile(
+    argv=("openclaw", "gateway", "run", "--port", PORT, "--bind", "loopback", "--allow-unconfigured"),
+    env={"OPENCLAW_NO_RESPAWN": "1", "NO_COLOR": "1"},
+    strip_env=("OPENCLAW_",),
+    readiness=connect_challenge,
+    # First its own: 78 is how it leaves when it refuses its configuration.
+    failures=(*(FailureRule(phrase, Fault.CONFIG) for phrase in _CONFIG_PHRASES), *FAILURES),
+)
+"""The OpenClaw gateway. Hand its token over in ``env`` as ``OPENCLAW_GATEWAY_TOKEN``."""
