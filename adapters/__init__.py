@@ -75,6 +75,7 @@ from .openclaw_inbound import GatewayEvent, RpcAnswer, ShutdownNotice, StateVers
 from .openclaw_profile import ClientProfile
 from .pairing import Grant, check_pairing_code, pair
 from .process import ProcessRunner, ProcessSettings
+from .process_output import Tail, read_lines
 from .process_port import default_lock_folder
 from .process_profile import OPENCLAW_PROFILE, ProcessProfile, RepairHook
 from .process_profile import Hook as ProcessHook
@@ -193,6 +194,7 @@ __all__ = [
     "Stored",
     "StreamPart",
     "SystemClock",
+    "Tail",
     "Ticket",
     "TokenPair",
     "Transport",
@@ -225,6 +227,7 @@ __all__ = [
     "proof_text",
     "quiet_logger",
     "read_lifetime",
+    "read_lines",
     "rest_client",
     "token_pair",
     "unpack_challenge",

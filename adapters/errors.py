@@ -161,17 +161,17 @@ class BodyNotReplayable(HoldfastError):
 
 
 class Stopped(HoldfastError):
-    """The link was stopped. It stays stopped."""
+    """The link, or the manager of a gateway process, was stopped. It stays stopped."""
 
-    def __init__(self) -> None:
-        super().__init__("this link was stopped; open a new one with `holdfast.connect(...)`")
+    def __init__(self, text: str = "this link was stopped; open a new one with `holdfast.connect(...)`") -> None:
+        super().__init__(text)
 
 
 class NotEntered(HoldfastError):
-    """The link was not entered yet."""
+    """The link, or the manager of a gateway process, was not entered yet."""
 
-    def __init__(self) -> None:
-        super().__init__("this link was not entered yet; use it inside `async with link:`")
+    def __init__(self, thing: str = "link") -> None:
+        super().__init__(f"this {thing} was not entered yet; use it inside `async with {thing}:`")
 
 
 class NotSupported(HoldfastError):

@@ -51,7 +51,7 @@ from .logs import RedactingLogger
 from .process_child import Child, Launch
 from .process_output import hide_secrets
 from .process_port import PortLock, is_free
-from .process_profile import PORT, ProcessProfile, child_env
+from .process_profile import PORT, ProcessProfile, call, child_env
 from .text import clean_text
 from .vault import Vault
 
@@ -210,7 +210,7 @@ class ProcessRunner:
 
     async def _probe(self, command: ProbeGateway) -> Event:
         try:
-            await self.settings.profile.readiness(self.settings.port)
+            await call(self.settings.profile.readiness, self.settings.port)
         except Exception as error:
             return GatewaySilent(command.step, self._said(_problem_of(error)))
         return GatewayAnswered(command.step)
@@ -218,7 +218,7 @@ class ProcessRunner:
     async def _repair(self, command: RepairConfig) -> Event:
         repair = self.settings.profile.repair
         try:
-            if repair is not None and await repair(self.settings.port):
+            if repair is not None and await call(repair, self.settings.port):
                 return ConfigRepaired(command.step)
         except Exception as error:
             self.log.warning("the repair of the gateway's configuration failed: %r", error)
@@ -228,7 +228,7 @@ class ProcessRunner:
         ask = self.settings.profile.ask_to_stop
         try:
             if ask is not None:
-                await ask(self.settings.port)
+                await call(ask, self.settings.port)
         except Exception as error:
             self.log.warning("the gateway could not be asked to stop: %r", error)
         return StopAsked(command.step)

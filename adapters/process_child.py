@@ -17,7 +17,7 @@ from holdfast.statecharts import ChildExited, ChildStarted, NoiseRule, SpawnFail
 
 from .logs import RedactingLogger
 from .process_output import LINE_CHARS_MAX, Tail, read_lines, shown
-from .process_profile import Hook
+from .process_profile import Hook, call
 from .text import clean_text
 from .vault import Vault
 
@@ -83,7 +83,7 @@ class Child:
         if self._launch.prepare is None:
             return
         try:
-            await self._launch.prepare(self._launch.port)
+            await call(self._launch.prepare, self._launch.port)
         except Exception as error:
             self._log.warning("the hook before the gateway's start failed: %r", error)
 

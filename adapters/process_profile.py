@@ -1,13 +1,16 @@
 """What is particular about one kind of gateway, as data and a few hooks."""
 
+import asyncio
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeVar
 
 from holdfast.statecharts import FAILURES, NOISE, FailureRule, Fault, NoiseRule
 
 from .process_readiness import Readiness, connect_challenge, first_frame
+
+T = TypeVar("T")
 
 Hook = Callable[[int], Awaitable[object]]
 """Called with the port. What it raises is logged, and only that."""
@@ -44,6 +47,21 @@ class ProcessProfile:
     def __repr__(self) -> str:
         # Neither arguments nor variables: both may hold a token (P60).
         return f"<ProcessProfile {self.argv[0] if self.argv else 'without a command'}>"
+
+
+async def call(hook: Callable[[int], Awaitable[T]], port: int) -> T:
+    """Await a hook. One that ends in a cancellation which nobody here asked for has failed, and ends nothing of ours.
+
+    Raises:
+        Exception: whatever it raises.
+    """
+    try:
+        return await hook(port)
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise
+        raise RuntimeError("it was cancelled") from None
 
 
 def child_env(profile: ProcessProfile, env: Mapping[str, str]) -> dict[str, str]:

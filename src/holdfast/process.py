@@ -23,6 +23,7 @@ from .adapters import (
     SystemClock,
     default_lock_folder,
 )
+from .link import _undisturbed
 from .statecharts import (
     PROCESS_STRICT,
     DebouncedRestartRequested,
@@ -38,6 +39,8 @@ from .statuses import Feed
 
 GRACE_S: Final = 2.0
 """For what has to end, beyond the time that the policy gives it."""
+
+_ENDED: Final = "this gateway manager has ended; make a new `GatewayProcess`"
 
 
 class Handle:
@@ -65,7 +68,7 @@ class Handle:
     async def _wait(self) -> str:
         await asyncio.wait((self._ending,))
         if self._ending.cancelled():
-            raise Stopped
+            raise Stopped(_ENDED)
         settled = self._ending.result()
         if settled.outcome == "failed":
             raise ProcessFailed(settled.error)
@@ -128,11 +131,14 @@ class GatewayProcess:
 
     async def __aenter__(self) -> "GatewayProcess":
         if self._task is not None:
-            raise Stopped
+            raise Stopped(_ENDED)
         self._runner = ProcessRunner(self._settings, self._feed.put)
         self._task = asyncio.create_task(self._runner.run())
-        with anyio.CancelScope(shield=True):
+        try:
             await self._runner.begun.wait()
+        except BaseException:
+            await _undisturbed(asyncio.create_task(self._close(self._runner, self._task)))
+            raise
         return self
 
     async def __aexit__(
@@ -142,16 +148,18 @@ class GatewayProcess:
         if task is None or runner is None:
             return
         # Bounded, so that whoever is cancelled here may wait for it: nothing is to be left behind (P33).
-        with anyio.CancelScope(shield=True):
-            if not task.done():
-                await asyncio.wait((task, runner.request(ProcessStopRequested)), timeout=self._patience_s,
-                                   return_when=asyncio.FIRST_COMPLETED)  # fmt: skip
-            task.cancel()
-            await asyncio.wait((task,), timeout=self._patience_s)
-        self._feed.put(ProcessStatus(state=ProcessState.STOPPED))
-        self._feed.finish()
+        await _undisturbed(asyncio.create_task(self._close(runner, task)))
         if task.done() and not task.cancelled():
             task.result()
+
+    async def _close(self, runner: ProcessRunner, task: "asyncio.Task[None]") -> None:
+        if not task.done() and runner.begun.is_set():
+            stopped = runner.request(ProcessStopRequested)
+            await asyncio.wait((task, stopped), timeout=self._patience_s, return_when=asyncio.FIRST_COMPLETED)
+        task.cancel()
+        await asyncio.wait((task,), timeout=self._patience_s)
+        self._feed.put(ProcessStatus(state=ProcessState.STOPPED))
+        self._feed.finish()
 
     @property
     def _patience_s(self) -> float:
@@ -179,9 +187,9 @@ class GatewayProcess:
 
     def _running(self) -> ProcessRunner:
         if self._runner is None or self._task is None:
-            raise NotEntered
+            raise NotEntered("gateway")
         if self._task.done():
-            raise Stopped
+            raise Stopped(_ENDED)
         return self._runner
 
     # -- what it is doing ------------------------------------------------------------------------------------
@@ -211,7 +219,7 @@ class GatewayProcess:
         except TimeoutError:
             raise ProcessFailed(f"not running after {timeout:g} s, but {self.status.state}") from None
         if found is None:
-            raise Stopped
+            raise Stopped(_ENDED)
         if found.state is ProcessState.ERROR:
             raise ProcessFailed(found.last_error)
         return msgspec.structs.replace(found, uptime_s=self.status.uptime_s)

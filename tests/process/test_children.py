@@ -4,13 +4,23 @@ import asyncio
 import logging
 import os
 import signal
+from itertools import pairwise
 
 import anyio
+import msgspec
 import pytest
 
-from holdfast import OPENCLAW_PROFILE, ConfigError, GatewayProcess, NotEntered, ProcessFailed, ProcessProfile
+from holdfast import (
+    OPENCLAW_PROFILE,
+    ConfigError,
+    GatewayProcess,
+    NotEntered,
+    ProcessFailed,
+    ProcessProfile,
+    ProcessStatus,
+)
 from holdfast import ProcessState as S
-from holdfast.adapters import Stopped, first_frame
+from holdfast.adapters import RedactingLogger, Stopped, Tail, Vault, first_frame, read_lines
 
 from .kit import PROFILE, Site, eventually, is_alive, is_in, nothing_left, until, with_policy
 
@@ -250,6 +260,23 @@ async def test_wherever_a_start_is_interrupted_nothing_is_left(site: Site, turns
 
 
 @pytest.mark.rule("V33", "V34", "P33")
+@pytest.mark.parametrize("turns", [0, 1, 2, 3, 5, 8, 20, 60])
+async def test_nor_by_a_task_that_is_cancelled_over_and_over(site: Site, turns: int) -> None:
+    async def use() -> None:
+        async with site.manager("--helper") as gateway:
+            await gateway.start()
+
+    async with nothing_left(site):
+        task = asyncio.create_task(use())
+        while not task.done():
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.sleep(0)
+        assert task.cancelled()
+
+
+@pytest.mark.rule("V33", "V34", "P33")
 @pytest.mark.parametrize("phase", ["prepare", "spawned", "unready"])
 async def test_in_each_phase_of_a_start_a_stop_ends_it(site: Site, phase: str) -> None:
     waiting = asyncio.Event()
@@ -282,12 +309,16 @@ async def test_a_manager_whose_task_is_cancelled_kills_its_child(site: Site) -> 
 
 
 @pytest.mark.rule("V36", "P54")
-@pytest.mark.parametrize("hangs", ["readiness", "challenge"])
-async def test_whatever_hangs_the_start_ends(site: Site, hangs: str) -> None:
-    async def hang(port: int) -> None:
+@pytest.mark.parametrize("behaviour", ["mute", "hangs", "raises", "is cancelled"])
+async def test_whatever_a_probe_does_the_start_ends(site: Site, behaviour: str) -> None:
+    async def odd(port: int) -> None:
+        if behaviour == "raises":
+            raise LookupError("what is a port")
+        if behaviour == "is cancelled":
+            raise asyncio.CancelledError
         await asyncio.Event().wait()
 
-    profile = _profile(readiness=hang) if hangs == "readiness" else PROFILE
+    profile = PROFILE if behaviour == "mute" else _profile(readiness=odd)
     policy = with_policy(probe_s=0.05, ready_s=0.2, start_attempts_max=1)
     async with nothing_left(site), site.manager("--mute", profile=profile, policy=policy) as gateway:
         with pytest.raises(ProcessFailed, match="did not become ready in time"):
@@ -333,6 +364,47 @@ async def test_no_token_is_logged_or_told(site: Site, caplog: pytest.LogCaptureF
     assert "--token [redacted]" in caplog.text
     for secret in (token, other):
         assert secret not in told + caplog.text
+
+
+@pytest.mark.rule("S3-69")
+async def test_the_last_lines_are_kept_and_none_is_too_long() -> None:
+    vault = Vault()
+    vault.hide("tok-0123456789abcdef")
+    tail = Tail((), vault, RedactingLogger("holdfast.process", vault))
+    reading, writing = os.pipe()
+    lines = [f"{number} {'x' * 490} tok-0123456789abcdef" for number in range(200)]
+    sending = asyncio.create_task(asyncio.to_thread(_write_all, writing, "\n".join(lines).encode()))
+    await read_lines(reading, tail.take)
+    await sending
+    assert len(tail._lines) == 120
+    assert tail._lines[-1].startswith("199 ")
+    assert max(map(len, tail._lines)) <= 500
+    assert "tok-" not in tail.text()
+    assert len(tail.text()) <= 4000
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    with os.fdopen(descriptor, "wb") as pipe:
+        pipe.write(data)
+
+
+@pytest.mark.rule("S3-66")
+async def test_a_status_is_told_once(site: Site) -> None:
+    async with site.manager(policy=with_policy(health_s=0.01)) as gateway:
+
+        async def follow() -> list[ProcessStatus]:
+            return [msgspec.structs.replace(status, uptime_s=None) async for status in gateway.statuses()]
+
+        following = asyncio.create_task(follow())
+        await gateway.start()
+        runner = gateway._runner
+        assert runner is not None
+        step = runner.driver.snapshot.context.step
+        await eventually(lambda: runner.driver.snapshot.context.step > step + 3)
+        await gateway.stop()
+    seen = await following
+    assert [one.state for one in seen].count(S.RUNNING) == 1
+    assert all(one != other for one, other in pairwise(seen[:-1]))
 
 
 @pytest.mark.rule("S3-69")

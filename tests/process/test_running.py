@@ -104,6 +104,17 @@ def test_a_lost_connection_is_mended_with_the_same_child() -> None:
     assert (bench.place, bench.count(SpawnChild), bench.status.owns_process) == ("running/well", 1, True)
 
 
+@pytest.mark.rule("S3-36", "S3-37")
+def test_who_does_not_run_loses_nothing() -> None:
+    bench = Bench()
+    assert bench.ignores(GatewayLost("socket closed"))
+    bench.running()
+    bench.exit()
+    due = bench.left("reconnect")
+    assert bench.ignores(GatewayLost("socket closed"))
+    assert (bench.left("reconnect"), bench.status.attempts) == (due, 1)
+
+
 @pytest.mark.rule("S3-40", "P34")
 def test_a_child_that_runs_and_does_not_answer_is_ended_before_another_begins() -> None:
     bench = Bench().running()
