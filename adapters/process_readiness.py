@@ -13,6 +13,8 @@ from .logs import quiet_logger
 Readiness = Callable[[int], Awaitable[None]]
 """Called with the port; returns once a gateway has shown itself there, and raises if none does."""
 FIRST_FRAME_BYTES_MAX: Final = 1024 * 1024
+GOODBYE_S: Final = 0.2
+"""For the gateway to answer our closing: it has said what we wanted to know, and the probe's time is short."""
 
 
 async def first_frame(port: int) -> None:
@@ -52,7 +54,7 @@ async def _first_text(port: int) -> str:
             proxy=None,
             open_timeout=None,
             ping_interval=None,
-            close_timeout=1.0,
+            close_timeout=GOODBYE_S,
             max_size=FIRST_FRAME_BYTES_MAX,
             user_agent_header=USER_AGENT,
             logger=quiet_logger(),
@@ -63,5 +65,7 @@ async def _first_text(port: int) -> str:
     except ConnectionClosed as error:
         reason = error.rcvd.reason if error.rcvd is not None else ""
         raise NotReady(f"WebSocket closed before handshake: {reason}") from None
+    except UnicodeDecodeError:
+        raise NotReady("the first frame is no text") from None
     except (InvalidHandshake, InvalidMessage, EOFError, ConnectionError) as error:
         raise NotReady(f"WebSocket closed before handshake: {error}") from None

@@ -4,11 +4,13 @@ import asyncio
 import logging
 import os
 import signal
+import sys
 from itertools import pairwise
 
 import anyio
 import msgspec
 import pytest
+from websockets.asyncio.server import ServerConnection, serve
 
 from holdfast import (
     OPENCLAW_PROFILE,
@@ -20,7 +22,16 @@ from holdfast import (
     ProcessStatus,
 )
 from holdfast import ProcessState as S
-from holdfast.adapters import RedactingLogger, Stopped, Tail, Vault, first_frame, read_lines
+from holdfast.adapters import (
+    NotReady,
+    RedactingLogger,
+    Stopped,
+    Tail,
+    Vault,
+    connect_challenge,
+    first_frame,
+    read_lines,
+)
 
 from .kit import PROFILE, Site, eventually, is_alive, is_in, nothing_left, until, with_policy
 
@@ -179,6 +190,27 @@ async def test_a_second_manager_uses_the_gateway_of_the_first(site: Site) -> Non
         assert len(site.alive()) == 1
 
 
+@pytest.mark.rule("S3-40")
+async def test_a_manager_in_another_process_is_given_way_to(site: Site) -> None:
+    lock = site.folder / "locks" / f"gateway-{site.port}.lock"
+    lock.parent.mkdir(mode=0o700)
+    holding = (
+        f"from filelock import FileLock; lock = FileLock({str(lock)!r}); lock.acquire(); print(1, flush=True); input()"
+    )
+    other = await anyio.open_process([sys.executable, "-c", holding], stderr=None)
+    async with other, nothing_left(site), site.manager() as gateway:
+        assert other.stdout is not None
+        await other.stdout.receive()
+        start = gateway.start()
+        runner = gateway._runner
+        assert runner is not None
+        await eventually(lambda: runner.driver.snapshot.matches("life/starting/finding/yielding"))
+        assert site.pids == []
+        other.kill()
+        assert await start == "running"
+        assert gateway.status.owns_process
+
+
 @pytest.mark.rule("S3-08", "S3-40")
 async def test_two_managers_at_once_start_one_gateway(site: Site) -> None:
     async with nothing_left(site), site.manager("--slow") as first, site.manager("--slow") as second:
@@ -334,6 +366,34 @@ async def test_a_broken_connection_is_mended_without_another_child(site: Site) -
         assert gateway.status.state is S.RECONNECTING
         await gateway.wait_running()
         assert len(site.pids) == 1
+
+
+@pytest.mark.rule("S3-22")
+@pytest.mark.parametrize(
+    ("said", "problem"),
+    [
+        ("hello", "no connect.challenge"),
+        ("[]", "no connect.challenge"),
+        ('{"event":"connect.challenge","payload":{}}', "no connect.challenge"),
+        (b"\xff", "no text"),
+        (None, "WebSocket closed before handshake: busy"),
+    ],
+)
+async def test_only_a_challenge_is_a_sign_of_life(site: Site, said: str | bytes | None, problem: str | None) -> None:
+    async def speak(socket: ServerConnection) -> None:
+        if said is not None:
+            await socket.send(said)
+        await socket.close(1013, "busy")
+
+    async with serve(speak, "127.0.0.1", site.port):
+        with pytest.raises(NotReady, match=problem):
+            await connect_challenge(site.port)
+
+
+@pytest.mark.rule("S3-22", "S3-13")
+async def test_nobody_there_is_a_passing_failure(site: Site) -> None:
+    with pytest.raises(NotReady, match="ECONNREFUSED"):
+        await first_frame(site.port)
 
 
 @pytest.mark.rule("S3-09")
