@@ -29,9 +29,9 @@ class ProcessProfile:
     gateway has shown itself on the port, and raises if none does; the policy bounds it. ``failures`` says what a failed
     start means; ``noise`` which lines of stderr are none. What follows one of ``secret_flags`` is never logged.
 
-    ``prepare`` runs before each spawn (to stop an OS service that holds the gateway, say, S3-70), and ``repair`` once in
-    a start that failed by :attr:`Fault.CONFIG`. ``ask_to_stop`` asks a gateway that is not ours to stop: when it is to be
-    stopped or restarted, and when the manager ends.
+    ``prepare`` runs before each spawn (to stop an OS service that holds the gateway, say, S3-70), and ``repair`` once
+    in a start that failed by :attr:`Fault.CONFIG`. ``ask_to_stop`` asks a gateway that is not ours to stop: when it is
+    to be stopped or restarted, and when the manager ends.
     """
 
     argv: tuple[str, ...] = ()

@@ -65,7 +65,5 @@ async def _first_text(port: int) -> str:
     except ConnectionClosed as error:
         reason = error.rcvd.reason if error.rcvd is not None else ""
         raise NotReady(f"WebSocket closed before handshake: {reason}") from None
-    except UnicodeDecodeError:
-        raise NotReady("the first frame is no text") from None
     except (InvalidHandshake, InvalidMessage, EOFError, ConnectionError) as error:
         raise NotReady(f"WebSocket closed before handshake: {error}") from None

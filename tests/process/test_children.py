@@ -375,7 +375,7 @@ async def test_a_broken_connection_is_mended_without_another_child(site: Site) -
         ("hello", "no connect.challenge"),
         ("[]", "no connect.challenge"),
         ('{"event":"connect.challenge","payload":{}}', "no connect.challenge"),
-        (b"\xff", "no text"),
+        (b"\xff", "WebSocket closed before handshake"),
         (None, "WebSocket closed before handshake: busy"),
     ],
 )
