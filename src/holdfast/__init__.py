@@ -15,6 +15,7 @@ from .adapters import (
     Conversation,
     CredentialStore,
     Dialect,
+    Handled,
     HistoryTruncated,
     HoldfastError,
     Identity,
@@ -32,6 +33,7 @@ from .adapters import (
     NotSupported,
     Other,
     OutboxFull,
+    OutboxItem,
     Paired,
     PairingFailed,
     Permission,
@@ -57,6 +59,7 @@ from .adapters import (
     Unsent,
 )
 from .connecting import connect
+from .conversations import Conversations
 from .link import Link
 from .statecharts import COMPAT, EXACT, SEED, STRICT, AccountState, Policy, Status
 
@@ -76,8 +79,10 @@ __all__ = [
     "ConfigMirror",
     "ConnectionLost",
     "Conversation",
+    "Conversations",
     "CredentialStore",
     "Dialect",
+    "Handled",
     "HistoryTruncated",
     "HoldfastError",
     "Identity",
@@ -96,6 +101,7 @@ __all__ = [
     "NotSupported",
     "Other",
     "OutboxFull",
+    "OutboxItem",
     "Paired",
     "PairingFailed",
     "Permission",

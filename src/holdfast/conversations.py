@@ -33,7 +33,6 @@ session, which fetches anew."""
 
 Metadata = Conversation | AgentInfo | Profile
 T = TypeVar("T", bound=Metadata)
-Changed = Callable[[Metadata], None]
 Ask = Callable[[httpx.AsyncClient], Awaitable[T]]
 _Key = tuple[str, str]
 _PROFILE: Final = ("profile", "")
@@ -42,9 +41,8 @@ _PROFILE: Final = ("profile", "")
 class Conversations:
     """Asks the service once, and again after each change of which it tells.
 
-    ``client`` and ``who`` give what is in force at that moment; what is kept of another user is forgotten. ``changed``
-    is called with what is now known otherwise than before; it must not raise. A fetch that nobody waits for and that
-    fails is logged, and left until somebody asks, a session begins or another change is told.
+    ``client`` and ``who`` give what is in force at that moment; what is kept of another user is forgotten. A fetch that
+    nobody waits for and that fails is logged, and left until somebody asks, a session begins or another change is told.
     """
 
     def __init__(
@@ -52,12 +50,11 @@ class Conversations:
         client: Callable[[], httpx.AsyncClient],
         who: Callable[[], Identity],
         log: RedactingLogger,
-        changed: Changed | None = None,
     ) -> None:
         self._who = who
         self._user_id: str | None = None
         self._versions: OrderedDict[str, int] = OrderedDict()
-        self._kept = _Kept(client, log, changed, self._is_older)
+        self._kept = _Kept(client, log, self._is_older)
 
     async def get(self, chat_id: str) -> Conversation:
         """The conversation: as it is kept, or else fetched. Callers at the same time share one fetch.
@@ -149,12 +146,10 @@ class _Kept:
         self,
         client: Callable[[], httpx.AsyncClient],
         log: RedactingLogger,
-        changed: Changed | None,
         is_older: Callable[[_Key, object], bool],
     ) -> None:
         self._client = client
         self._log = log
-        self._changed = changed
         self._is_older = is_older
         self._entries: OrderedDict[_Key, _Entry[Any]] = OrderedDict()
         self._due: OrderedDict[_Key, None] = OrderedDict()
@@ -240,7 +235,6 @@ class _Kept:
         self._go_on()
 
     def _take(self, entry: _Entry[T], unasked: bool, task: "asyncio.Task[T]", error: BaseException | None) -> None:
-        former = entry.value
         if error is None:
             entry.value, entry.fresh = task.result(), not entry.outdated
         elif unasked:
@@ -250,8 +244,6 @@ class _Kept:
         elif entry.value is None or _is_refusal(error):
             del self._entries[entry.key]
         self._make_room()
-        if self._changed is not None and former is not None and entry.value is not None and entry.value != former:
-            self._changed(entry.value)
 
     def _report(self, entry: _Entry[Any], error: BaseException) -> None:
         kind, name = entry.key
