@@ -251,7 +251,7 @@ class Runner:
         self.sockets.drop_all()
         self._settle(SettleRefresh("skipped", "stopped"))
         self.outbox.flush()
-        self.receipts.store()
+        self.receipts.end()
 
     # -- events in, changes out ------------------------------------------------------------------------------
 

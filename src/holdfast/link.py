@@ -39,7 +39,7 @@ from .adapters import (
 from .conversations import Conversations
 from .pairing import activate
 from .reading import Reading
-from .receiving import Receiving
+from .receiving import Frames, Messages, Receiving
 from .sending import Sending
 from .statecharts import (
     Invalidation,
@@ -195,10 +195,10 @@ class Link:
             if task is not None and task.done() and not task.cancelled():
                 task.result()
 
-    def _is_echo(self, message: Message) -> bool:
+    def _is_echo(self, inbound: Inbound) -> bool:
         """Our own words, relayed by the gateway as it does to every connection of the user."""
         stored = self._entered().keeper.stored
-        return is_own_echo(message, stored.user_id, stored.resolved_device_id)
+        return is_own_echo(inbound, stored.user_id, stored.resolved_device_id)
 
     def _entered(self) -> Runner:
         if self._runner is None:
@@ -244,25 +244,34 @@ class Link:
 
     # -- messages --------------------------------------------------------------------------------------------
 
-    async def inbound(self, *, by_hand: bool = False) -> AsyncIterator[Inbound]:
+    def inbound(self, *, by_hand: bool = False) -> AsyncIterator[Inbound]:
         """Everything the gateway sends, in order and once: messages, signals, and what this dialect has no type for.
 
         One consumer at a time, and always one: a slow one slows the socket, and nothing is dropped. Acknowledgements
-        come on the same socket: where thousands of frames wait for nobody, those are no longer read either.
+        come on the same socket: where thousands of frames wait for nobody, those are no longer read either. Waiting for
+        a frame may be cancelled, and the iteration goes on. It ends when the link has stopped.
 
-        What is handled is remembered, and acknowledged to a gateway that wants to know: a frame when the next one is
-        asked for, or with ``by_hand`` when :meth:`handled` is told, in any order. What is not comes again.
+        What is handled is remembered, and acknowledged to a gateway that wants to know: a frame when the same iteration
+        asks for the next one (or another does, once that one is gone), or with ``by_hand`` when :meth:`handled` is
+        told, in any order. What is not comes again. With ``by_hand``, each frame wants to be told, since a forgotten
+        one holds up the receipts of all that came after it, and with them the reading.
+
+        Raises:
+            NotEntered: the link was not entered yet.
         """
-        async for frame in self._receiving.frames(by_hand=by_hand):
-            yield frame
+        if self._runner is None and self._ending is None:
+            raise NotEntered
+        return Frames(self._receiving, by_hand=by_hand)
 
-    async def __aiter__(self) -> AsyncIterator[Message]:
-        async for frame in self.inbound():
-            if isinstance(frame, Message):
-                yield frame
+    def __aiter__(self) -> AsyncIterator[Message]:
+        return Messages(self.inbound())
 
     def handled(self, frame: Inbound) -> None:
-        """The user is done with a frame of :meth:`inbound`: stored, then acknowledged, a fifth of a second later."""
+        """The user is done with a frame of :meth:`inbound`: stored, then acknowledged, a fifth of a second later.
+
+        Told of a frame that needs none (an :class:`Ack`, :class:`Nack`, :class:`Unsent` or :class:`Paired`), or twice,
+        it does nothing. After the end of the link it is stored at once.
+        """
         self._receiving.handled(frame)
 
     async def send(
@@ -318,7 +327,7 @@ class Link:
         Raises:
             NotSupported: this dialect has no such thing.
             SendRefused: this is no chat of the service.
-            Stopped: the link has stopped.
+            NotEntered, Stopped: the link was not entered yet, or has stopped.
         """
         self._running()
         return typing_notice(self._settings.dialect, self._settings.clock, self._say, chat_id)

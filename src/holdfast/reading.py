@@ -9,9 +9,9 @@ from .adapters import Alarm, Clock, Connection
 from .statecharts import ReadingPaused, ReadingResumed
 
 INBOX_MAX: Final = 256
-"""Frames that wait before reading stops. What the socket had read by then still comes on top."""
+"""Frames that wait or are not handled before reading stops. What the socket had read by then still comes on top."""
 INBOX_HARD_MAX: Final = 8 * INBOX_MAX
-"""Frames that wait before reading stops whatever it is wanted for. The service wants fewer than 4096 unacknowledged."""
+"""Frames not handled before reading stops, whatever it is wanted for. The service wants fewer than 4096 of them."""
 
 
 class Reading:
@@ -43,13 +43,13 @@ class Reading:
         self._ended = False
 
     def more(self, waiting: int) -> None:
-        """A frame was put into the inbox, where so many wait now."""
+        """A frame came, and so many are not handled now."""
         self._waiting = waiting
         self._full = self._full or waiting >= INBOX_MAX
         self._hold()
 
     def less(self, waiting: int) -> None:
-        """A frame was taken out of the inbox, where so many wait now."""
+        """A frame was handled, and so many are not handled now."""
         self._waiting = waiting
         self._full = self._full and waiting > INBOX_MAX // 2
         self._go_on()
