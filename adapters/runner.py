@@ -25,6 +25,7 @@ from holdfast.statecharts import (
     Greet,
     KeepMessage,
     LoadCredentials,
+    LoadMessages,
     NotGreeted,
     Notify,
     OpenSocket,
@@ -45,7 +46,6 @@ from holdfast.statecharts import (
     UseCredential,
     WriteMirror,
     account_chart,
-    loaded,
     project,
 )
 
@@ -128,11 +128,7 @@ class Listener(Protocol):
 
 
 class Runner:
-    """Runs one account until it is stopped. :meth:`run` owns every task, socket and timer of it.
-
-    Raises:
-        StoreError: the message store cannot be read.
-    """
+    """Runs one account until it is stopped. :meth:`run` owns every task, socket and timer of it."""
 
     def __init__(self, settings: Settings, client: httpx.AsyncClient, listener: Listener) -> None:
         self.settings = settings
@@ -175,8 +171,10 @@ class Runner:
             arrived=lambda: self.receipts.arrived(),
         )
         self.outbox = Outbox(
+            account=settings.account,
             whose=self._whose,
             messages=settings.messages,
+            stamp=settings.clock.stamp,
             report=self.report,
             write=self.sockets.write,
             kept=listener.on_kept,
@@ -189,8 +187,7 @@ class Runner:
             tell=self._acknowledge,
             log=self.log,
         )
-        self.keeper.peek()
-        context = loaded(Account(policy=settings.policy), self.outbox.load(settings.clock.stamp()))
+        context = Account(policy=settings.policy)
         self.driver = Driver(account_chart, context, settings.clock, self._ports(), self._on_change)
 
     # -- life ------------------------------------------------------------------------------------------------
@@ -235,6 +232,7 @@ class Runner:
             SendPing: sockets.ping,
             Deliver: lambda command: self._listener.on_inbound(self.driver.attachment),
             ReportFrame: lambda command: self._listener.on_bad_frame(command.error),
+            LoadMessages: lambda command: self.report(outbox.load(command)),
             KeepMessage: outbox.keep,
             DropMessage: outbox.drop,
             TransmitMessage: outbox.transmit,
@@ -261,6 +259,7 @@ class Runner:
 
     def stop(self) -> None:
         """Ask for the end. :meth:`run` returns once it is reached."""
+        self.outbox.flush()  # so that whoever is told of the end is told what is kept
         self.report(StopRequested())
 
     def refresh(self, cause: str, generation: int | None = None) -> "asyncio.Future[RefreshOutcome]":

@@ -14,6 +14,7 @@ from .account.commands import (
     Greet,
     KeepMessage,
     LoadCredentials,
+    LoadMessages,
     Notify,
     OpenSocket,
     PostRefresh,
@@ -51,8 +52,10 @@ from .account.events import (
     LogoutRequested,
     MessageAcked,
     MessageRefused,
+    MessagesFound,
     MessagesKept,
     MessagesNotKept,
+    MessagesUnreadable,
     MirrorFailed,
     MirrorStale,
     MirrorWritten,
@@ -87,7 +90,6 @@ from .account.events import (
     Woke,
 )
 from .account.policy import COMPAT, STRICT, Policy
-from .account.queue import loaded
 from .account.status import AccountState, Status, project
 from .account.timing import plan
 from .metadata import Invalidation, Refetch, newer, plan_refetch
@@ -128,12 +130,15 @@ __all__ = [
     "Invalidation",
     "KeepMessage",
     "LoadCredentials",
+    "LoadMessages",
     "LoggedOut",
     "LogoutRequested",
     "MessageAcked",
     "MessageRefused",
+    "MessagesFound",
     "MessagesKept",
     "MessagesNotKept",
+    "MessagesUnreadable",
     "MirrorFailed",
     "MirrorStale",
     "MirrorWritten",
@@ -191,7 +196,6 @@ __all__ = [
     "WriteMirror",
     "account_chart",
     "classify",
-    "loaded",
     "newer",
     "plan",
     "plan_refetch",

@@ -3,11 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from math import inf
 from types import TracebackType
 from typing import Any, Final
 
 import anyio
 import httpx
+import msgspec
 
 from .adapters import (
     Ack,
@@ -292,9 +294,11 @@ class Link:
             ConnectionLost: the link ended before the answer. What a durable message store has is sent by the next one.
             StoreError: the message store cannot be written; it never left.
             Stopped: the link has stopped.
+            ValueError: ``timeout`` is not a number above zero.
         """
-        item = self._item(chat_id, text, message_id, timeout)
-        return await self._sending.send(self._running(), item, timeout)
+        life_s = _checked(timeout)
+        item = self._item(chat_id, text, message_id, life_s)
+        return await self._sending.send(self._running(), item, life_s)
 
     async def post(self, chat_id: str, text: str, *, message_id: str | None = None) -> str:
         """Queue a text message for as long as it takes, and return its id as soon as the message store has it.
@@ -310,6 +314,8 @@ class Link:
         return item.message_id
 
     def _item(self, chat_id: str, text: str, message_id: str | None, life_s: float | None) -> OutboxItem:
+        if not isinstance(text, str):
+            raise TypeError(f"text must be str, not {type(text).__name__}")
         outgoing = self._settings.dialect.message(chat_id=chat_id, text=text, message_id=message_id)
         wall = self._settings.clock.stamp().wall
         return OutboxItem(
@@ -472,6 +478,8 @@ class Link:
         kept = self._settings.messages.durable and outbox.is_kept(command.trace)
         if self._sending.on_settled(command, answer, outbox.trouble, kept):
             return
+        if isinstance(answer, Nack) and item is not None:
+            answer = msgspec.structs.replace(answer, message_id=item.message_id)
         if isinstance(answer, Ack | Nack):
             self._receiving.tell(answer)
         elif item is not None and command.outcome != "ended":
@@ -494,6 +502,15 @@ class Link:
 
     def _report(self, event: ReadingPaused | ReadingResumed) -> None:
         self._running().report(event)
+
+
+def _checked(timeout: float | None) -> float | None:
+    """Seconds, or None for as long as it takes."""
+    if timeout is None or timeout == inf:
+        return None
+    if not timeout > 0:
+        raise ValueError(f"timeout must be above zero or None, not {timeout!r}")
+    return timeout
 
 
 async def _undisturbed(task: "asyncio.Task[None]") -> None:

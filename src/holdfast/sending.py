@@ -40,7 +40,7 @@ class Sending:
         """Queue a message, and wait until it is answered, for ``life_s`` seconds at most."""
         with self._waiting(runner, self._waiters, item) as (trace, waiter), self._reading.for_an_answer():
             if trace == item.trace_id:
-                _queue(runner, item, life_s)
+                _queue(runner, item, life_s, lasting=False)
                 answer = await waiter
             else:
                 with _at_most(runner, waiter, life_s):
@@ -52,7 +52,7 @@ class Sending:
         """Queue a message, and wait until it is kept."""
         with self._waiting(runner, self._posts, item) as (trace, waiter):
             if trace == item.trace_id:
-                _queue(runner, item, None)
+                _queue(runner, item, None, lasting=True)
             if runner.outbox.is_kept(trace):
                 self._promised.add(trace)
             else:
@@ -131,9 +131,9 @@ _WHY_SHUNNED = "the service refused this chat a while ago, and nothing has come 
 _WHY_REFUSED = {"message_too_large": "the service closed the connection over its size"}
 
 
-def _queue(runner: Runner, item: OutboxItem, life_s: float | None) -> None:
+def _queue(runner: Runner, item: OutboxItem, life_s: float | None, *, lasting: bool) -> None:
     runner.outbox.put(item)
-    runner.report(SendRequested(item.trace_id, item.chat_id, len(item.frame), life_s))
+    runner.report(SendRequested(item.trace_id, item.chat_id, len(item.frame), life_s, lasting))
 
 
 @contextmanager
