@@ -44,15 +44,18 @@ class Reading:
 
     def more(self, waiting: int) -> None:
         """A frame came, and so many are not handled now."""
-        self._waiting = waiting
-        self._full = self._full or waiting >= INBOX_MAX
+        self._count(waiting)
         self._hold()
 
     def less(self, waiting: int) -> None:
         """A frame was handled, and so many are not handled now."""
-        self._waiting = waiting
-        self._full = self._full and waiting > INBOX_MAX // 2
+        self._count(waiting)
         self._go_on()
+
+    def _count(self, waiting: int) -> None:
+        # Also fewer than before when one came: with a new connection, what the former one counted begins anew.
+        self._waiting = waiting
+        self._full = waiting >= INBOX_MAX or (self._full and waiting > INBOX_MAX // 2)
 
     @contextmanager
     def for_an_answer(self) -> Generator[None]:
