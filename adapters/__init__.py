@@ -69,7 +69,7 @@ from .notifier import Hook
 from .pairing import Grant, check_pairing_code, pair
 from .receipts import Receipts, Ticket
 from .rest import Bearer, rest_client
-from .runner import Listener, RefreshOutcome, Runner, Settings
+from .runner import Listener, RefreshOutcome, Runner, Settings, Settlement
 from .signals import SeenSignals
 from .sockets import Sockets
 from .sqlite_messages import SqliteMessages
@@ -151,6 +151,7 @@ __all__ = [
     "SendRefused",
     "Sent",
     "Settings",
+    "Settlement",
     "Signal",
     "Sink",
     "Sockets",

@@ -52,6 +52,7 @@ from holdfast.statecharts import (
 from .clock import Alarm, Clock
 from .dialect import Dialect
 from .driver import Driver, Port
+from .errors import StoreError
 from .exchange import Exchange
 from .inbound import Inbound, Paired
 from .keeper import Keeper
@@ -99,6 +100,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     notify: Hook | None = None
 
 
+class Settlement(msgspec.Struct, frozen=True):
+    """How it ended with a message: ``answer`` is the gateway's, if it gave one; ``kept``: a durable message store has
+    it; ``trouble`` is the last that the message store had.
+    """
+
+    command: SettleSend
+    item: OutboxItem | None
+    answer: Inbound | None
+    kept: bool
+    trouble: StoreError | None
+
+
 class Listener(Protocol):
     """What the front door hears of a running account. Called in the event loop; must not raise."""
 
@@ -122,8 +135,8 @@ class Listener(Protocol):
         """These messages are in the message store."""
         ...
 
-    def on_settled(self, command: SettleSend, item: OutboxItem | None, answer: Inbound | None) -> None:
-        """It is over with this message; ``answer`` is the gateway's, if it gave one."""
+    def on_settled(self, settlement: Settlement) -> None:
+        """It is over with a message."""
         ...
 
 
@@ -231,7 +244,7 @@ class Runner:
             CloseSocket: sockets.close,
             SendPing: sockets.ping,
             Deliver: lambda command: self._listener.on_inbound(self.driver.attachment),
-            ReportFrame: lambda command: self._listener.on_bad_frame(command.error),
+            ReportFrame: self._report_frame,
             LoadMessages: lambda command: self.report(outbox.load(command)),
             KeepMessage: outbox.keep,
             DropMessage: outbox.drop,
@@ -294,9 +307,16 @@ class Runner:
             if not waiter.done():
                 waiter.set_result(outcome)
 
+    def _report_frame(self, command: ReportFrame) -> None:
+        self.log.warning("a frame could not be understood: %s", command.error)
+        self._listener.on_bad_frame(command.error)
+
     def _settle_send(self, command: SettleSend) -> None:
-        self._listener.on_settled(command, self.outbox.get(command.trace), self.driver.attachment)
-        self.outbox.settled(command.trace)
+        outbox = self.outbox
+        kept = self.settings.messages.durable and outbox.is_kept(command.trace)
+        item = outbox.get(command.trace)
+        self._listener.on_settled(Settlement(command, item, self.driver.attachment, kept, outbox.trouble))
+        outbox.settled(command.trace)
 
     def _acknowledge(self, command: SendReceipt) -> None:
         frame = self.settings.dialect.receipt(kind=command.kind, number=command.number, epoch=command.epoch)

@@ -41,15 +41,16 @@ _PROFILE: Final = ("profile", "")
 class Conversations:
     """Asks the service once, and again after each change of which it tells.
 
-    ``client`` and ``who`` give what is in force at that moment; what is kept of another user is forgotten. A fetch that
-    nobody waits for and that fails is logged, and left until somebody asks, a session begins or another change is told.
+    ``client``, ``who`` and ``log`` give what is in force at that moment; what is kept of another user is forgotten. A
+    fetch that nobody waits for and that fails is logged, and left until somebody asks, a session begins or another
+    change is told.
     """
 
     def __init__(
         self,
         client: Callable[[], httpx.AsyncClient],
         who: Callable[[], Identity],
-        log: RedactingLogger,
+        log: Callable[[], RedactingLogger],
     ) -> None:
         self._who = who
         self._user_id: str | None = None
@@ -145,7 +146,7 @@ class _Kept:
     def __init__(
         self,
         client: Callable[[], httpx.AsyncClient],
-        log: RedactingLogger,
+        log: Callable[[], RedactingLogger],
         is_older: Callable[[_Key, object], bool],
     ) -> None:
         self._client = client
@@ -223,7 +224,7 @@ class _Kept:
             entry.outdated = False  # What changed until now is what the next answer is to show.
             value = await entry.ask(self._client())
             if self._is_older(entry.key, value):
-                self._log.warning("%s %s: the service tells an older version than it announced", *entry.key)
+                self._log().warning("%s %s: the service tells an older version than it announced", *entry.key)
         return value
 
     def _settle(self, entry: _Entry[T], unasked: bool, task: "asyncio.Task[T]") -> None:
@@ -248,9 +249,9 @@ class _Kept:
     def _report(self, entry: _Entry[Any], error: BaseException) -> None:
         kind, name = entry.key
         if isinstance(error, HoldfastError):
-            self._log.warning("%s %s could not be fetched anew: %s", kind, name, error)
+            self._log().warning("%s %s could not be fetched anew: %s", kind, name, error)
         else:
-            self._log.error("%s %s could not be fetched anew, which is a bug", kind, name, exc_info=error)
+            self._log().error("%s %s could not be fetched anew, which is a bug", kind, name, exc_info=error)
 
     def _make_room(self) -> None:
         while len(self._entries) > CONVERSATIONS_MAX:

@@ -9,7 +9,6 @@ from typing import Any, Final
 
 import anyio
 import httpx
-import msgspec
 
 from .adapters import (
     Ack,
@@ -19,19 +18,15 @@ from .adapters import (
     Identity,
     Inbound,
     Message,
-    MetadataInvalidated,
-    Nack,
     NotConnected,
     NotEntered,
     NotPaired,
     NotSupported,
     OutboxItem,
-    Paired,
     RefreshOutcome,
     Runner,
     Settings,
     Stopped,
-    Unsent,
     check_pairing_code,
     http_client,
     http_pool,
@@ -39,17 +34,16 @@ from .adapters import (
     rest_client,
 )
 from .conversations import Conversations
+from .listening import Listening
 from .pairing import activate
 from .reading import Reading
 from .receiving import Frames, Messages, Receiving
 from .sending import Sending
 from .statecharts import (
-    Invalidation,
     LogoutRequested,
     ReadingPaused,
     ReadingResumed,
     ResumeRequested,
-    SettleSend,
     Status,
 )
 from .statuses import Statuses
@@ -86,9 +80,10 @@ class Link:
         self._ending: asyncio.Task[None] | None = None
         self._client: httpx.AsyncClient
         self._rest: httpx.AsyncClient | None = None
-        self._conversations: Conversations | None = None
-        self.bad_frames = 0
-        """Frames that could not be understood, since the start."""
+        self._conversations = Conversations(
+            lambda: self.rest, lambda: self._entered().keeper.stored, lambda: self._entered().log
+        )
+        self._listening = Listening(self._statuses, self._receiving, self._sending, self._conversations)
 
     def __repr__(self) -> str:
         return f"<Link {self._settings.account!r} {self.status.state}>"
@@ -118,11 +113,10 @@ class Link:
         self._seed()
         pool = await resources.enter_async_context(http_pool())
         self._client = await resources.enter_async_context(http_client(pool))
-        self._runner = runner = Runner(settings, self._client, self)
+        self._runner = runner = Runner(settings, self._client, self._listening)
         self._rest = await resources.enter_async_context(
             rest_client(pool, settings.base_url, bearer=self._bearer, refresh=runner.refresh)
         )
-        self._conversations = Conversations(lambda: self.rest, lambda: runner.keeper.stored, runner.log)
         resources.push_async_callback(self._conversations.end)
         self._task = asyncio.create_task(self._run(runner), name=f"holdfast {settings.account}")
         resources.push_async_callback(self._end, runner, self._task)
@@ -223,6 +217,11 @@ class Link:
     def status(self) -> Status:
         """A current picture."""
         return self._statuses.newest
+
+    @property
+    def bad_frames(self) -> int:
+        """Frames that could not be understood, since the start."""
+        return self._listening.bad_frames
 
     def statuses(self) -> AsyncIterator[Status]:
         """The present status, then each change, until the link has stopped."""
@@ -370,8 +369,7 @@ class Link:
         Raises:
             NotEntered: the link was not entered yet.
         """
-        if self._conversations is None:
-            raise self._unusable()
+        self._entered()
         return self._conversations
 
     def history(self, limit: int = 100) -> Sequence[HistoryRow]:
@@ -437,63 +435,6 @@ class Link:
         if signed is None:
             raise NotPaired(self._settings.account)
         return Bearer(*signed, runner.refresh_device_id())
-
-    # -- what the runner tells us ----------------------------------------------------------------------------
-
-    def on_status(self, status: Status) -> None:
-        """See :class:`Listener`. Each session begins with fresh conversations (S0-62), and none outlives a logout."""
-        former = self.status
-        self._statuses.put(status)
-        if self._conversations is None:
-            return
-        if former.configured and not status.configured:
-            self._conversations.forget()
-        if status.connected and not former.connected:
-            self._conversations.on_ready()
-
-    def on_inbound(self, inbound: Inbound) -> None:
-        """See :class:`Listener`."""
-        if isinstance(inbound, MetadataInvalidated) and self._conversations is not None:
-            self._conversations.invalidated(
-                Invalidation(
-                    chat_id=inbound.chat_id,
-                    chat_type=inbound.chat_type,
-                    scope=inbound.scope,
-                    version=inbound.version,
-                )
-            )
-        self._receiving.take(inbound)
-
-    def on_paired(self, paired: Paired) -> None:
-        """See :class:`Listener`."""
-        self._receiving.tell(paired)
-
-    def on_kept(self, traces: tuple[str, ...]) -> None:
-        """See :class:`Listener`."""
-        self._sending.on_kept(traces)
-
-    def on_settled(self, command: SettleSend, item: OutboxItem | None, answer: Inbound | None) -> None:
-        """See :class:`Listener`. What nobody waits for is told like everything else."""
-        outbox = self._entered().outbox
-        kept = self._settings.messages.durable and outbox.is_kept(command.trace)
-        if self._sending.on_settled(command, answer, outbox.trouble, kept):
-            return
-        if isinstance(answer, Nack) and item is not None:
-            answer = msgspec.structs.replace(answer, message_id=item.message_id)
-        if isinstance(answer, Ack | Nack):
-            self._receiving.tell(answer)
-        elif item is not None and command.outcome != "ended":
-            self._receiving.tell(
-                Unsent(
-                    trace_id=item.trace_id, message_id=item.message_id, chat_id=item.chat_id,
-                    outcome=command.outcome, sent=command.sent, code=command.code, raw=item.frame,
-                )
-            )  # fmt: skip
-
-    def on_bad_frame(self, error: str) -> None:
-        """See :class:`Listener`."""
-        self.bad_frames += 1
-        self._running().log.warning("a frame could not be understood: %s", error)
 
     # -- what the reading needs ------------------------------------------------------------------------------
 

@@ -77,7 +77,7 @@ class World:
         self.user_id = "usr_1"
         client = httpx.AsyncClient(transport=self.service, base_url="https://gateway.example")
         log = RedactingLogger("holdfast.test", Vault())
-        self.conversations = Conversations(lambda: client, self.who, log)
+        self.conversations = Conversations(lambda: client, self.who, lambda: log)
 
     def who(self) -> Identity:
         return Identity(user_id=self.user_id, agent_id=self.agent_id)
@@ -561,7 +561,7 @@ async def test_over_a_real_link(gateway: Gateway, store: FaultyStore, clock: Vir
     async with link_to(gateway, store, clock) as link:
         await ready(link)
         log = RedactingLogger("holdfast.test", Vault())
-        conversations = Conversations(lambda: link.rest, lambda: Identity(agent_id=issued.agent_id), log)
+        conversations = Conversations(lambda: link.rest, lambda: Identity(agent_id=issued.agent_id), lambda: log)
         gateway.inject("rest", "hold", times=None)
         asking = [asyncio.create_task(conversations.get(issued.conversation_id)) for _ in range(3)]
         await until(lambda: gateway.counters.rest_requests == 1)
@@ -589,7 +589,7 @@ async def test_over_a_real_link(gateway: Gateway, store: FaultyStore, clock: Vir
 
 async def test_an_unpaired_account_says_so(gateway: Gateway, store: FaultyStore, clock: VirtualClock) -> None:
     async with link_to(gateway, store, clock) as link:
-        conversations = Conversations(lambda: link.rest, Identity, RedactingLogger("holdfast.test", Vault()))
+        conversations = Conversations(lambda: link.rest, Identity, lambda: RedactingLogger("holdfast.test", Vault()))
         with pytest.raises(NotPaired):
             await soon(conversations.profile())
         await conversations.end()
