@@ -82,7 +82,7 @@ from .process_profile import Hook as ProcessHook
 from .process_readiness import NotReady, Readiness, connect_challenge, first_frame
 from .receipts import Receipts, Ticket
 from .rest import Bearer, rest_client
-from .runner import Listener, RefreshOutcome, Runner, Settings
+from .runner import Listener, RefreshOutcome, Runner, Settings, Settlement
 from .signals import SeenSignals
 from .sockets import Sockets
 from .sqlite_messages import SqliteMessages
@@ -179,6 +179,7 @@ __all__ = [
     "SendRefused",
     "Sent",
     "Settings",
+    "Settlement",
     "ShutdownNotice",
     "Signal",
     "Sink",

@@ -46,6 +46,7 @@ class Driver:
         }
         self._inbox: deque[tuple[Event, Any]] = deque()
         self._stepping = False
+        self._closed = False
         self._alarm: Alarm | None = None
         self._alarm_due = 0.0
         self.unhandled: Counter[str] = Counter()
@@ -55,8 +56,8 @@ class Driver:
 
     @property
     def done(self) -> bool:
-        """True when the chart has reached its end, or the driver has failed."""
-        return self.snapshot.done or self.failed is not None
+        """True when the chart has reached its end, or the driver has failed or was closed."""
+        return self.snapshot.done or self.failed is not None or self._closed
 
     def begin(self) -> None:
         """Carry out the commands of the chart's initial states."""
@@ -76,6 +77,7 @@ class Driver:
 
     def close(self) -> None:
         """Call off the pending timer. Nothing is dispatched any more."""
+        self._closed = True
         self._inbox.clear()
         if self._alarm is not None:
             self._alarm.cancel()

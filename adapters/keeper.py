@@ -1,7 +1,6 @@
 """The credentials' way between store, vault and mirror. Quick and synchronous: local files and memory."""
 
 from collections.abc import Callable
-from contextlib import suppress
 
 import msgspec
 
@@ -69,11 +68,6 @@ class Keeper:
         stored = self.stored
         interrupted = stored.interrupted == stored.generation
         return CredentialsRead(stored.generation, self._credential(), interrupted, stored.greeted, stored.user_id)
-
-    def peek(self) -> None:
-        """Learn who the account is before anything happens. A store that cannot be read: the chart meets it again."""
-        with suppress(StoreError):
-            self.stored = self._store.read(self._account)
 
     def look(self) -> Event | None:
         """What somebody else changed since the last look, if anything."""

@@ -4,7 +4,17 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from holdfast.engine import Event, Stamp
-from holdfast.statecharts import DropMessage, KeepMessage, MessagesKept, MessagesNotKept, Queued, TransmitMessage
+from holdfast.statecharts import (
+    DropMessage,
+    KeepMessage,
+    LoadMessages,
+    MessagesFound,
+    MessagesKept,
+    MessagesNotKept,
+    MessagesUnreadable,
+    Queued,
+    TransmitMessage,
+)
 
 from .errors import StoreError
 from .logs import RedactingLogger
@@ -23,15 +33,19 @@ class Outbox:
     def __init__(
         self,
         *,
+        account: str,
         whose: Callable[[], str],
         messages: MessageStore,
+        stamp: Callable[[], Stamp],
         report: Callable[[Event], None],
         write: Callable[[int, str], None],
         kept: Callable[[tuple[str, ...]], None],
         log: RedactingLogger,
     ) -> None:
+        self._account = account
         self._whose = whose
         self._messages = messages
+        self._stamp = stamp
         self._report = report
         self._write = write
         self._kept = kept
@@ -44,17 +58,21 @@ class Outbox:
         self.trouble: StoreError | None = None
         """Why the store would not keep the last that it did not."""
 
-    def load(self, stamp: Stamp) -> tuple[Queued, ...]:
-        """What the message store still keeps, as the chart wants it.
-
-        Raises:
-            StoreError: it cannot be read.
-        """
-        whose = self._whose()
-        items = self._messages.waiting(whose)
-        self._items.update({item.trace_id: item for item in items})
-        self._stored.update((item.trace_id, whose) for item in items)
-        return tuple(_queued(item, stamp) for item in items)
+    def load(self, command: LoadMessages) -> Event:
+        """What the message store keeps of this user. What was queued before it was known who that is comes along."""
+        stamp = self._stamp()
+        whose = dict.fromkeys((self._account, self._whose()))
+        try:
+            kept = [(name, item) for name in whose for item in self._messages.waiting(name)]
+        except StoreError as error:
+            self._log.warning("%s", error)
+            return MessagesUnreadable()
+        dropped = {trace for traces in self._to_drop.values() for trace in traces}
+        found = [(name, item) for name, item in kept if item.trace_id not in dropped]
+        self._items = {trace: item for trace, item in self._items.items() if self._stored.get(trace) in (None, *whose)}
+        self._items |= {item.trace_id: item for _, item in found}
+        self._stored |= {item.trace_id: name for name, item in found}
+        return MessagesFound(tuple(_queued(item, stamp) for _, item in found))
 
     def put(self, item: OutboxItem) -> None:
         """Take a message in, before the chart hears of it."""
@@ -130,7 +148,8 @@ class Outbox:
         try:
             self._messages.drop(whose, traces)
         except StoreError as error:
-            self._log.warning("settled messages stay in the store, and will be sent once more: %s", error)
+            self._log.warning("settled messages stay in the store for now: %s", error)
+            self._to_drop.setdefault(whose, []).extend(traces)  # with the next flush, the last one at the latest
 
 
 def _queued(item: OutboxItem, stamp: Stamp) -> Queued:
@@ -140,6 +159,7 @@ def _queued(item: OutboxItem, stamp: Stamp) -> Queued:
         chat=item.chat_id,
         size=len(item.frame),
         due=None if left is None else stamp.now + left,
+        lasting=True,
         kept=True,
         sent_on=FORMER_PROCESS,
     )

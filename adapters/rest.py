@@ -1,6 +1,6 @@
 """The account's REST client: it signs each request, and lets a refused token be refreshed, once (S0-49 to S0-52)."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import Final, NoReturn, Protocol
 
 import httpx
@@ -10,6 +10,8 @@ from .http import http_client
 
 AUTH_FAILURES: Final = (401, 403)
 CAUSE: Final = "rest-401"
+REFUSAL_BYTES_MAX: Final = 64 * 1024
+"""Of an answer that refuses the token. Small, since it may be compressed a thousand times."""
 
 
 class Bearer:
@@ -73,9 +75,9 @@ class _Auth(httpx.Auth):
         response = yield _signed(request, bearer)
         if response.status_code not in AUTH_FAILURES:
             return
-        await (
-            response.aread()
-        )  # Its connection must be free for the refresh and the retry, or a full pool stands still.
+        # Its connection must be free for the refresh and the retry, or a full pool stands still.
+        response.stream = _Bounded(response.stream)
+        await response.aread()
         fresh = await self._fresher(bearer)
         if fresh is None:
             return  # The caller gets the refusal as it came (S0-51).
@@ -92,6 +94,25 @@ class _Auth(httpx.Auth):
                 return None
             bearer = self._bearer()
         return bearer if bearer.generation != refused.generation else None
+
+
+class _Bounded(httpx.AsyncByteStream):
+    """The body of a refusal, which nobody asked for: without this a peer could send it for ever."""
+
+    def __init__(self, stream: httpx.SyncByteStream | httpx.AsyncByteStream) -> None:
+        assert isinstance(stream, httpx.AsyncByteStream)
+        self._stream = stream
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        count = 0
+        async for chunk in self._stream:
+            count += len(chunk)
+            if count > REFUSAL_BYTES_MAX:
+                raise httpx.ReadError("the token was refused, in an answer that does not end")
+            yield chunk
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
 
 
 def _signed(request: httpx.Request, bearer: Bearer) -> httpx.Request:

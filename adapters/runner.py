@@ -25,6 +25,7 @@ from holdfast.statecharts import (
     Greet,
     KeepMessage,
     LoadCredentials,
+    LoadMessages,
     NotGreeted,
     Notify,
     OpenSocket,
@@ -45,13 +46,13 @@ from holdfast.statecharts import (
     UseCredential,
     WriteMirror,
     account_chart,
-    loaded,
     project,
 )
 
 from .clock import Alarm, Clock
 from .dialect import Dialect
 from .driver import Driver, Port
+from .errors import StoreError
 from .exchange import Exchange
 from .inbound import Inbound, Paired
 from .keeper import Keeper
@@ -99,6 +100,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     notify: Hook | None = None
 
 
+class Settlement(msgspec.Struct, frozen=True):
+    """How it ended with a message: ``answer`` is the gateway's, if it gave one; ``kept``: a durable message store has
+    it; ``trouble`` is the last that the message store had.
+    """
+
+    command: SettleSend
+    item: OutboxItem | None
+    answer: Inbound | None
+    kept: bool
+    trouble: StoreError | None
+
+
 class Listener(Protocol):
     """What the front door hears of a running account. Called in the event loop; must not raise."""
 
@@ -122,17 +135,13 @@ class Listener(Protocol):
         """These messages are in the message store."""
         ...
 
-    def on_settled(self, command: SettleSend, item: OutboxItem | None, answer: Inbound | None) -> None:
-        """It is over with this message; ``answer`` is the gateway's, if it gave one."""
+    def on_settled(self, settlement: Settlement) -> None:
+        """It is over with a message."""
         ...
 
 
 class Runner:
-    """Runs one account until it is stopped. :meth:`run` owns every task, socket and timer of it.
-
-    Raises:
-        StoreError: the message store cannot be read.
-    """
+    """Runs one account until it is stopped. :meth:`run` owns every task, socket and timer of it."""
 
     def __init__(self, settings: Settings, client: httpx.AsyncClient, listener: Listener) -> None:
         self.settings = settings
@@ -175,8 +184,10 @@ class Runner:
             arrived=lambda: self.receipts.arrived(),
         )
         self.outbox = Outbox(
+            account=settings.account,
             whose=self._whose,
             messages=settings.messages,
+            stamp=settings.clock.stamp,
             report=self.report,
             write=self.sockets.write,
             kept=listener.on_kept,
@@ -189,8 +200,7 @@ class Runner:
             tell=self._acknowledge,
             log=self.log,
         )
-        self.keeper.peek()
-        context = loaded(Account(policy=settings.policy), self.outbox.load(settings.clock.stamp()))
+        context = Account(policy=settings.policy)
         self.driver = Driver(account_chart, context, settings.clock, self._ports(), self._on_change)
 
     # -- life ------------------------------------------------------------------------------------------------
@@ -234,7 +244,8 @@ class Runner:
             CloseSocket: sockets.close,
             SendPing: sockets.ping,
             Deliver: lambda command: self._listener.on_inbound(self.driver.attachment),
-            ReportFrame: lambda command: self._listener.on_bad_frame(command.error),
+            ReportFrame: self._report_frame,
+            LoadMessages: lambda command: self.report(outbox.load(command)),
             KeepMessage: outbox.keep,
             DropMessage: outbox.drop,
             TransmitMessage: outbox.transmit,
@@ -251,7 +262,7 @@ class Runner:
         self.sockets.drop_all()
         self._settle(SettleRefresh("skipped", "stopped"))
         self.outbox.flush()
-        self.receipts.store()
+        self.receipts.end()
 
     # -- events in, changes out ------------------------------------------------------------------------------
 
@@ -261,6 +272,7 @@ class Runner:
 
     def stop(self) -> None:
         """Ask for the end. :meth:`run` returns once it is reached."""
+        self.outbox.flush()  # so that whoever is told of the end is told what is kept
         self.report(StopRequested())
 
     def refresh(self, cause: str, generation: int | None = None) -> "asyncio.Future[RefreshOutcome]":
@@ -295,9 +307,16 @@ class Runner:
             if not waiter.done():
                 waiter.set_result(outcome)
 
+    def _report_frame(self, command: ReportFrame) -> None:
+        self.log.warning("a frame could not be understood: %s", command.error)
+        self._listener.on_bad_frame(command.error)
+
     def _settle_send(self, command: SettleSend) -> None:
-        self._listener.on_settled(command, self.outbox.get(command.trace), self.driver.attachment)
-        self.outbox.settled(command.trace)
+        outbox = self.outbox
+        kept = self.settings.messages.durable and outbox.is_kept(command.trace)
+        item = outbox.get(command.trace)
+        self._listener.on_settled(Settlement(command, item, self.driver.attachment, kept, outbox.trouble))
+        outbox.settled(command.trace)
 
     def _acknowledge(self, command: SendReceipt) -> None:
         frame = self.settings.dialect.receipt(kind=command.kind, number=command.number, epoch=command.epoch)

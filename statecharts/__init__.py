@@ -14,6 +14,7 @@ from .account.commands import (
     Greet,
     KeepMessage,
     LoadCredentials,
+    LoadMessages,
     Notify,
     OpenSocket,
     PostRefresh,
@@ -51,8 +52,10 @@ from .account.events import (
     LogoutRequested,
     MessageAcked,
     MessageRefused,
+    MessagesFound,
     MessagesKept,
     MessagesNotKept,
+    MessagesUnreadable,
     MirrorFailed,
     MirrorStale,
     MirrorWritten,
@@ -88,7 +91,6 @@ from .account.events import (
 )
 from .account.failures import CHALLENGE_INCOMPLETE, Failure, Judgement, Phase, Remedy, judge
 from .account.policy import COMPAT, STRICT, Policy
-from .account.queue import loaded
 from .account.status import AccountState, Status, project
 from .account.timing import plan
 from .metadata import Invalidation, Refetch, newer, plan_refetch
@@ -195,12 +197,15 @@ __all__ = [
     "KeepMessage",
     "KillChild",
     "LoadCredentials",
+    "LoadMessages",
     "LoggedOut",
     "LogoutRequested",
     "MessageAcked",
     "MessageRefused",
+    "MessagesFound",
     "MessagesKept",
     "MessagesNotKept",
+    "MessagesUnreadable",
     "MirrorFailed",
     "MirrorStale",
     "MirrorWritten",
@@ -285,7 +290,6 @@ __all__ = [
     "classify",
     "faults_of",
     "judge",
-    "loaded",
     "newer",
     "noise_of",
     "plan",

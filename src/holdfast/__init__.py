@@ -16,6 +16,7 @@ from .adapters import (
     Conversation,
     CredentialStore,
     Dialect,
+    Handled,
     HistoryTruncated,
     HoldfastError,
     Identity,
@@ -33,6 +34,7 @@ from .adapters import (
     NotSupported,
     Other,
     OutboxFull,
+    OutboxItem,
     Paired,
     PairingFailed,
     Permission,
@@ -60,6 +62,7 @@ from .adapters import (
     Unsent,
 )
 from .connecting import connect
+from .conversations import Conversations
 from .link import Link
 from .process import GatewayProcess, Handle
 from .statecharts import (
@@ -97,12 +100,14 @@ __all__ = [
     "ConfigMirror",
     "ConnectionLost",
     "Conversation",
+    "Conversations",
     "CredentialStore",
     "Dialect",
     "FailureRule",
     "Fault",
     "GatewayProcess",
     "Handle",
+    "Handled",
     "HistoryTruncated",
     "HoldfastError",
     "Identity",
@@ -122,6 +127,7 @@ __all__ = [
     "NotSupported",
     "Other",
     "OutboxFull",
+    "OutboxItem",
     "Paired",
     "PairingFailed",
     "Permission",

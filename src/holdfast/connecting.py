@@ -42,12 +42,12 @@ def connect(
 ) -> Link:
     """A link to the gateway at ``url``, kept alive while its ``async with`` block runs.
 
-    ``base_url`` is the REST root, ``https://HOST`` of the same host unless given. ``device_id`` is presented verbatim
-    for connecting and refreshing; without one, the pairing's and the resolved one are used. ``messages``
-    keeps what is to be sent and remembers what was handled: with ``SqliteMessages(path)`` also beyond this process.
-    ``mirror`` is a configuration file that follows the store (and seeds an empty one). ``notify(level, text)`` is
-    called with what a user must see. ``ws://`` and ``http://`` are refused except to loopback and to hosts named in
-    ``insecure_hosts``.
+    ``base_url`` is the REST root; unless given, the same host and port by ``https://``, or ``http://`` for ``ws://``.
+    ``device_id`` is presented verbatim for connecting and refreshing; without one, the pairing's and the resolved one
+    are used. ``messages`` keeps what is to be sent and remembers what was handled: with ``SqliteMessages(path)`` also
+    beyond this process. ``mirror`` is a configuration file that follows the store (and seeds an empty one).
+    ``notify(level, text)`` is called with what a user must see. ``ws://`` and ``http://`` are refused except to
+    loopback and to hosts named in ``insecure_hosts``.
 
     Raises:
         ConfigError: an address or the device id cannot be used.
@@ -64,9 +64,9 @@ def connect(
             base_url=root,
             dialect=dialect,
             store=store,
-            messages=messages or MemoryMessages(),
-            transport=transport or WebSocketTransport(),
-            clock=clock or SystemClock(),
+            messages=MemoryMessages() if messages is None else messages,
+            transport=WebSocketTransport() if transport is None else transport,
+            clock=SystemClock() if clock is None else clock,
             policy=policy,
             device_id=device_id,
             mirror=mirror,

@@ -33,7 +33,6 @@ session, which fetches anew."""
 
 Metadata = Conversation | AgentInfo | Profile
 T = TypeVar("T", bound=Metadata)
-Changed = Callable[[Metadata], None]
 Ask = Callable[[httpx.AsyncClient], Awaitable[T]]
 _Key = tuple[str, str]
 _PROFILE: Final = ("profile", "")
@@ -42,22 +41,21 @@ _PROFILE: Final = ("profile", "")
 class Conversations:
     """Asks the service once, and again after each change of which it tells.
 
-    ``client`` and ``who`` give what is in force at that moment; what is kept of another user is forgotten. ``changed``
-    is called with what is now known otherwise than before; it must not raise. A fetch that nobody waits for and that
-    fails is logged, and left until somebody asks, a session begins or another change is told.
+    ``client``, ``who`` and ``log`` give what is in force at that moment; what is kept of another user is forgotten. A
+    fetch that nobody waits for and that fails is logged, and left until somebody asks, a session begins or another
+    change is told.
     """
 
     def __init__(
         self,
         client: Callable[[], httpx.AsyncClient],
         who: Callable[[], Identity],
-        log: RedactingLogger,
-        changed: Changed | None = None,
+        log: Callable[[], RedactingLogger],
     ) -> None:
         self._who = who
         self._user_id: str | None = None
         self._versions: OrderedDict[str, int] = OrderedDict()
-        self._kept = _Kept(client, log, changed, self._is_older)
+        self._kept = _Kept(client, log, self._is_older)
 
     async def get(self, chat_id: str) -> Conversation:
         """The conversation: as it is kept, or else fetched. Callers at the same time share one fetch.
@@ -148,13 +146,11 @@ class _Kept:
     def __init__(
         self,
         client: Callable[[], httpx.AsyncClient],
-        log: RedactingLogger,
-        changed: Changed | None,
+        log: Callable[[], RedactingLogger],
         is_older: Callable[[_Key, object], bool],
     ) -> None:
         self._client = client
         self._log = log
-        self._changed = changed
         self._is_older = is_older
         self._entries: OrderedDict[_Key, _Entry[Any]] = OrderedDict()
         self._due: OrderedDict[_Key, None] = OrderedDict()
@@ -228,7 +224,7 @@ class _Kept:
             entry.outdated = False  # What changed until now is what the next answer is to show.
             value = await entry.ask(self._client())
             if self._is_older(entry.key, value):
-                self._log.warning("%s %s: the service tells an older version than it announced", *entry.key)
+                self._log().warning("%s %s: the service tells an older version than it announced", *entry.key)
         return value
 
     def _settle(self, entry: _Entry[T], unasked: bool, task: "asyncio.Task[T]") -> None:
@@ -240,7 +236,6 @@ class _Kept:
         self._go_on()
 
     def _take(self, entry: _Entry[T], unasked: bool, task: "asyncio.Task[T]", error: BaseException | None) -> None:
-        former = entry.value
         if error is None:
             entry.value, entry.fresh = task.result(), not entry.outdated
         elif unasked:
@@ -250,15 +245,13 @@ class _Kept:
         elif entry.value is None or _is_refusal(error):
             del self._entries[entry.key]
         self._make_room()
-        if self._changed is not None and former is not None and entry.value is not None and entry.value != former:
-            self._changed(entry.value)
 
     def _report(self, entry: _Entry[Any], error: BaseException) -> None:
         kind, name = entry.key
         if isinstance(error, HoldfastError):
-            self._log.warning("%s %s could not be fetched anew: %s", kind, name, error)
+            self._log().warning("%s %s could not be fetched anew: %s", kind, name, error)
         else:
-            self._log.error("%s %s could not be fetched anew, which is a bug", kind, name, exc_info=error)
+            self._log().error("%s %s could not be fetched anew, which is a bug", kind, name, exc_info=error)
 
     def _make_room(self) -> None:
         while len(self._entries) > CONVERSATIONS_MAX:

@@ -4,26 +4,25 @@ import asyncio
 from collections import deque
 
 from .adapters import Inbound, Ticket
-from .reading import Reading
 
 Handed = tuple[Inbound, Ticket | None]
 
 
 class Inbox:
-    """Frames between the connection and one consumer. What was taken counts until it is handled, too."""
+    """Frames between the connection and whoever consumes them."""
 
-    def __init__(self, reading: Reading) -> None:
+    def __init__(self) -> None:
         self._frames: deque[Handed] = deque()
-        self._taken = 0
-        self._reading = reading
         self._ended = False
         self._waiting = asyncio.Event()
+
+    def __len__(self) -> int:
+        return len(self._frames)
 
     def put(self, frame: Inbound, ticket: Ticket | None) -> None:
         """Take a frame in."""
         self._frames.append((frame, ticket))
         self._waiting.set()
-        self._reading.more(len(self._frames) + self._taken)
 
     def end(self) -> None:
         """Nothing more will come. What waits can still be had."""
@@ -31,16 +30,10 @@ class Inbox:
         self._waiting.set()
 
     async def get(self) -> Handed | None:
-        """The next frame; None at the end. It takes room until :meth:`release`."""
+        """The next frame; None at the end. Cancelled, it has taken none."""
         while not self._frames:
             if self._ended:
                 return None
             self._waiting.clear()
             await self._waiting.wait()
-        self._taken += 1
         return self._frames.popleft()
-
-    def release(self) -> None:
-        """One that was taken is handled."""
-        self._taken -= 1
-        self._reading.less(len(self._frames) + self._taken)

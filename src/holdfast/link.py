@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from math import inf
 from types import TracebackType
 from typing import Any, Final
 
@@ -17,19 +18,15 @@ from .adapters import (
     Identity,
     Inbound,
     Message,
-    MetadataInvalidated,
-    Nack,
     NotConnected,
     NotEntered,
     NotPaired,
     NotSupported,
     OutboxItem,
-    Paired,
     RefreshOutcome,
     Runner,
     Settings,
     Stopped,
-    Unsent,
     check_pairing_code,
     http_client,
     http_pool,
@@ -37,17 +34,16 @@ from .adapters import (
     rest_client,
 )
 from .conversations import Conversations
+from .listening import Listening
 from .pairing import activate
 from .reading import Reading
-from .receiving import Receiving
+from .receiving import Frames, Messages, Receiving
 from .sending import Sending
 from .statecharts import (
-    Invalidation,
     LogoutRequested,
     ReadingPaused,
     ReadingResumed,
     ResumeRequested,
-    SettleSend,
     Status,
 )
 from .statuses import Statuses
@@ -84,9 +80,10 @@ class Link:
         self._ending: asyncio.Task[None] | None = None
         self._client: httpx.AsyncClient
         self._rest: httpx.AsyncClient | None = None
-        self._conversations: Conversations | None = None
-        self.bad_frames = 0
-        """Frames that could not be understood, since the start."""
+        self._conversations = Conversations(
+            lambda: self.rest, lambda: self._entered().keeper.stored, lambda: self._entered().log
+        )
+        self._listening = Listening(self._statuses, self._receiving, self._sending, self._conversations)
 
     def __repr__(self) -> str:
         return f"<Link {self._settings.account!r} {self.status.state}>"
@@ -116,11 +113,10 @@ class Link:
         self._seed()
         pool = await resources.enter_async_context(http_pool())
         self._client = await resources.enter_async_context(http_client(pool))
-        self._runner = runner = Runner(settings, self._client, self)
+        self._runner = runner = Runner(settings, self._client, self._listening)
         self._rest = await resources.enter_async_context(
             rest_client(pool, settings.base_url, bearer=self._bearer, refresh=runner.refresh)
         )
-        self._conversations = Conversations(lambda: self.rest, lambda: runner.keeper.stored, runner.log)
         resources.push_async_callback(self._conversations.end)
         self._task = asyncio.create_task(self._run(runner), name=f"holdfast {settings.account}")
         resources.push_async_callback(self._end, runner, self._task)
@@ -195,10 +191,10 @@ class Link:
             if task is not None and task.done() and not task.cancelled():
                 task.result()
 
-    def _is_echo(self, message: Message) -> bool:
+    def _is_echo(self, inbound: Inbound) -> bool:
         """Our own words, relayed by the gateway as it does to every connection of the user."""
         stored = self._entered().keeper.stored
-        return is_own_echo(message, stored.user_id, stored.resolved_device_id)
+        return is_own_echo(inbound, stored.user_id, stored.resolved_device_id)
 
     def _entered(self) -> Runner:
         if self._runner is None:
@@ -222,6 +218,11 @@ class Link:
         """A current picture."""
         return self._statuses.newest
 
+    @property
+    def bad_frames(self) -> int:
+        """Frames that could not be understood, since the start."""
+        return self._listening.bad_frames
+
     def statuses(self) -> AsyncIterator[Status]:
         """The present status, then each change, until the link has stopped."""
         return self._statuses.stream()
@@ -244,25 +245,34 @@ class Link:
 
     # -- messages --------------------------------------------------------------------------------------------
 
-    async def inbound(self, *, by_hand: bool = False) -> AsyncIterator[Inbound]:
+    def inbound(self, *, by_hand: bool = False) -> AsyncIterator[Inbound]:
         """Everything the gateway sends, in order and once: messages, signals, and what this dialect has no type for.
 
         One consumer at a time, and always one: a slow one slows the socket, and nothing is dropped. Acknowledgements
-        come on the same socket: where thousands of frames wait for nobody, those are no longer read either.
+        come on the same socket: where thousands of frames wait for nobody, those are no longer read either. Waiting for
+        a frame may be cancelled, and the iteration goes on. It ends when the link has stopped.
 
-        What is handled is remembered, and acknowledged to a gateway that wants to know: a frame when the next one is
-        asked for, or with ``by_hand`` when :meth:`handled` is told, in any order. What is not comes again.
+        What is handled is remembered, and acknowledged to a gateway that wants to know: a frame when the same iteration
+        asks for the next one (or another does, once that one is gone), or with ``by_hand`` when :meth:`handled` is
+        told, in any order. What is not comes again. With ``by_hand``, each frame wants to be told, since a forgotten
+        one holds up the receipts of all that came after it, and with them the reading.
+
+        Raises:
+            NotEntered: the link was not entered yet.
         """
-        async for frame in self._receiving.frames(by_hand=by_hand):
-            yield frame
+        if self._runner is None and self._ending is None:
+            raise NotEntered
+        return Frames(self._receiving, by_hand=by_hand)
 
-    async def __aiter__(self) -> AsyncIterator[Message]:
-        async for frame in self.inbound():
-            if isinstance(frame, Message):
-                yield frame
+    def __aiter__(self) -> AsyncIterator[Message]:
+        return Messages(self.inbound())
 
     def handled(self, frame: Inbound) -> None:
-        """The user is done with a frame of :meth:`inbound`: stored, then acknowledged, a fifth of a second later."""
+        """The user is done with a frame of :meth:`inbound`: stored, then acknowledged, a fifth of a second later.
+
+        Told of a frame that needs none (an :class:`Ack`, :class:`Nack`, :class:`Unsent` or :class:`Paired`), or twice,
+        it does nothing. After the end of the link it is stored at once.
+        """
         self._receiving.handled(frame)
 
     async def send(
@@ -283,9 +293,11 @@ class Link:
             ConnectionLost: the link ended before the answer. What a durable message store has is sent by the next one.
             StoreError: the message store cannot be written; it never left.
             Stopped: the link has stopped.
+            ValueError: ``timeout`` is not a number above zero.
         """
-        item = self._item(chat_id, text, message_id, timeout)
-        return await self._sending.send(self._running(), item, timeout)
+        life_s = _checked(timeout)
+        item = self._item(chat_id, text, message_id, life_s)
+        return await self._sending.send(self._running(), item, life_s)
 
     async def post(self, chat_id: str, text: str, *, message_id: str | None = None) -> str:
         """Queue a text message for as long as it takes, and return its id as soon as the message store has it.
@@ -301,6 +313,8 @@ class Link:
         return item.message_id
 
     def _item(self, chat_id: str, text: str, message_id: str | None, life_s: float | None) -> OutboxItem:
+        if not isinstance(text, str):
+            raise TypeError(f"text must be str, not {type(text).__name__}")
         outgoing = self._settings.dialect.message(chat_id=chat_id, text=text, message_id=message_id)
         wall = self._settings.clock.stamp().wall
         return OutboxItem(
@@ -318,7 +332,7 @@ class Link:
         Raises:
             NotSupported: this dialect has no such thing.
             SendRefused: this is no chat of the service.
-            Stopped: the link has stopped.
+            NotEntered, Stopped: the link was not entered yet, or has stopped.
         """
         self._running()
         return typing_notice(self._settings.dialect, self._settings.clock, self._say, chat_id)
@@ -355,8 +369,7 @@ class Link:
         Raises:
             NotEntered: the link was not entered yet.
         """
-        if self._conversations is None:
-            raise self._unusable()
+        self._entered()
         return self._conversations
 
     def history(self, limit: int = 100) -> Sequence[HistoryRow]:
@@ -423,61 +436,6 @@ class Link:
             raise NotPaired(self._settings.account)
         return Bearer(*signed, runner.refresh_device_id())
 
-    # -- what the runner tells us ----------------------------------------------------------------------------
-
-    def on_status(self, status: Status) -> None:
-        """See :class:`Listener`. Each session begins with fresh conversations (S0-62), and none outlives a logout."""
-        former = self.status
-        self._statuses.put(status)
-        if self._conversations is None:
-            return
-        if former.configured and not status.configured:
-            self._conversations.forget()
-        if status.connected and not former.connected:
-            self._conversations.on_ready()
-
-    def on_inbound(self, inbound: Inbound) -> None:
-        """See :class:`Listener`."""
-        if isinstance(inbound, MetadataInvalidated) and self._conversations is not None:
-            self._conversations.invalidated(
-                Invalidation(
-                    chat_id=inbound.chat_id,
-                    chat_type=inbound.chat_type,
-                    scope=inbound.scope,
-                    version=inbound.version,
-                )
-            )
-        self._receiving.take(inbound)
-
-    def on_paired(self, paired: Paired) -> None:
-        """See :class:`Listener`."""
-        self._receiving.tell(paired)
-
-    def on_kept(self, traces: tuple[str, ...]) -> None:
-        """See :class:`Listener`."""
-        self._sending.on_kept(traces)
-
-    def on_settled(self, command: SettleSend, item: OutboxItem | None, answer: Inbound | None) -> None:
-        """See :class:`Listener`. What nobody waits for is told like everything else."""
-        outbox = self._entered().outbox
-        kept = self._settings.messages.durable and outbox.is_kept(command.trace)
-        if self._sending.on_settled(command, answer, outbox.trouble, kept):
-            return
-        if isinstance(answer, Ack | Nack):
-            self._receiving.tell(answer)
-        elif item is not None and command.outcome != "ended":
-            self._receiving.tell(
-                Unsent(
-                    trace_id=item.trace_id, message_id=item.message_id, chat_id=item.chat_id,
-                    outcome=command.outcome, sent=command.sent, code=command.code, raw=item.frame,
-                )
-            )  # fmt: skip
-
-    def on_bad_frame(self, error: str) -> None:
-        """See :class:`Listener`."""
-        self.bad_frames += 1
-        self._running().log.warning("a frame could not be understood: %s", error)
-
     # -- what the reading needs ------------------------------------------------------------------------------
 
     def _connection(self) -> Connection | None:
@@ -485,6 +443,15 @@ class Link:
 
     def _report(self, event: ReadingPaused | ReadingResumed) -> None:
         self._running().report(event)
+
+
+def _checked(timeout: float | None) -> float | None:
+    """Seconds, or None for as long as it takes."""
+    if timeout is None or timeout == inf:
+        return None
+    if not timeout > 0:
+        raise ValueError(f"timeout must be above zero or None, not {timeout!r}")
+    return timeout
 
 
 async def _undisturbed(task: "asyncio.Task[None]") -> None:

@@ -9,9 +9,9 @@ from .adapters import Alarm, Clock, Connection
 from .statecharts import ReadingPaused, ReadingResumed
 
 INBOX_MAX: Final = 256
-"""Frames that wait before reading stops. What the socket had read by then still comes on top."""
+"""Frames that wait or are not handled before reading stops. What the socket had read by then still comes on top."""
 INBOX_HARD_MAX: Final = 8 * INBOX_MAX
-"""Frames that wait before reading stops whatever it is wanted for. The service wants fewer than 4096 unacknowledged."""
+"""Frames not handled before reading stops, whatever it is wanted for. The service wants fewer than 4096 of them."""
 
 
 class Reading:
@@ -43,16 +43,19 @@ class Reading:
         self._ended = False
 
     def more(self, waiting: int) -> None:
-        """A frame was put into the inbox, where so many wait now."""
-        self._waiting = waiting
-        self._full = self._full or waiting >= INBOX_MAX
+        """A frame came, and so many are not handled now."""
+        self._count(waiting)
         self._hold()
 
     def less(self, waiting: int) -> None:
-        """A frame was taken out of the inbox, where so many wait now."""
-        self._waiting = waiting
-        self._full = self._full and waiting > INBOX_MAX // 2
+        """A frame was handled, and so many are not handled now."""
+        self._count(waiting)
         self._go_on()
+
+    def _count(self, waiting: int) -> None:
+        # Also fewer than before when one came: with a new connection, what the former one counted begins anew.
+        self._waiting = waiting
+        self._full = waiting >= INBOX_MAX or (self._full and waiting > INBOX_MAX // 2)
 
     @contextmanager
     def for_an_answer(self) -> Generator[None]:

@@ -11,7 +11,6 @@ from .adapters import (
     AckTimeout,
     ConnectionLost,
     HoldfastError,
-    Inbound,
     Nack,
     NotConnected,
     NotPaired,
@@ -19,9 +18,10 @@ from .adapters import (
     OutboxItem,
     Runner,
     SendRefused,
+    Settlement,
 )
 from .reading import Reading
-from .statecharts import SendRequested, SendWithdrawn, SettleSend
+from .statecharts import SendRequested, SendWithdrawn
 
 _Waiter = asyncio.Future[Ack | None]
 
@@ -40,7 +40,7 @@ class Sending:
         """Queue a message, and wait until it is answered, for ``life_s`` seconds at most."""
         with self._waiting(runner, self._waiters, item) as (trace, waiter), self._reading.for_an_answer():
             if trace == item.trace_id:
-                _queue(runner, item, life_s)
+                _queue(runner, item, life_s, lasting=False)
                 answer = await waiter
             else:
                 with _at_most(runner, waiter, life_s):
@@ -52,7 +52,7 @@ class Sending:
         """Queue a message, and wait until it is kept."""
         with self._waiting(runner, self._posts, item) as (trace, waiter):
             if trace == item.trace_id:
-                _queue(runner, item, None)
+                _queue(runner, item, None, lasting=True)
             if runner.outbox.is_kept(trace):
                 self._promised.add(trace)
             else:
@@ -87,20 +87,19 @@ class Sending:
                 if not waiter.done():
                     waiter.set_result(None)
 
-    def on_settled(
-        self, command: SettleSend, answer: Inbound | None, trouble: HoldfastError | None, kept: bool
-    ) -> bool:
+    def on_settled(self, settlement: Settlement) -> bool:
         """It is over with this one. False if nobody waits for it, or who posted it is to hear of it, too."""
+        command = settlement.command
         is_promised = command.trace in self._promised
         self._promised.discard(command.trace)
         waiters = [*self._waiters.get(command.trace, ()), *self._posts.get(command.trace, ())]
         for waiter in waiters:
             if waiter.done():
                 continue
-            if isinstance(answer, Ack):
-                waiter.set_result(answer)
+            if isinstance(settlement.answer, Ack):
+                waiter.set_result(settlement.answer)
             else:
-                waiter.set_exception(self._error(command, answer, trouble, kept))
+                waiter.set_exception(self._error(settlement))
         return bool(waiters) and not is_promised
 
     def end(self) -> None:
@@ -109,10 +108,9 @@ class Sending:
             if not waiter.done():
                 waiter.set_exception(ConnectionLost("unknown"))
 
-    def _error(
-        self, command: SettleSend, answer: Inbound | None, trouble: HoldfastError | None, kept: bool
-    ) -> HoldfastError:
+    def _error(self, settlement: Settlement) -> HoldfastError:
         """What the outcome is called in Python. One for each who waits: a raised exception is changed by raising it."""
+        command, answer = settlement.command, settlement.answer
         if isinstance(answer, Nack):
             return SendRefused(answer.code, answer.reason, sent=command.sent)
         errors: dict[str, HoldfastError] = {
@@ -121,8 +119,8 @@ class Sending:
             "full": OutboxFull(),
             "dropped": OutboxFull(),
             "unpaired": NotPaired(self._account, command.sent),
-            "unkept": copy.copy(trouble) or OutboxFull(),
-            "ended": ConnectionLost(command.sent, kept=kept),
+            "unkept": copy.copy(settlement.trouble) or OutboxFull(),
+            "ended": ConnectionLost(command.sent, kept=settlement.kept),
         }
         return errors[command.outcome]
 
@@ -131,9 +129,9 @@ _WHY_SHUNNED = "the service refused this chat a while ago, and nothing has come 
 _WHY_REFUSED = {"message_too_large": "the service closed the connection over its size"}
 
 
-def _queue(runner: Runner, item: OutboxItem, life_s: float | None) -> None:
+def _queue(runner: Runner, item: OutboxItem, life_s: float | None, *, lasting: bool) -> None:
     runner.outbox.put(item)
-    runner.report(SendRequested(item.trace_id, item.chat_id, len(item.frame), life_s))
+    runner.report(SendRequested(item.trace_id, item.chat_id, len(item.frame), life_s, lasting))
 
 
 @contextmanager

@@ -143,6 +143,10 @@ class ReportFrame(Command, frozen=True):
 # -- messages ------------------------------------------------------------------------------------------------
 
 
+class LoadMessages(Command, frozen=True):
+    """Look for what this user had queued. Answered by MessagesFound or MessagesUnreadable."""
+
+
 class KeepMessage(Command, frozen=True):
     """Put the message into the message store. Answered by MessagesKept or MessagesNotKept."""
 

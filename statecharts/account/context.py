@@ -39,13 +39,15 @@ class Queued(msgspec.Struct, frozen=True, kw_only=True):
     """A message on its way, named by its ``trace``. The body is elsewhere, and has ``size`` characters.
 
     ``due`` is when sending it is no longer worth anything, ``answer_by`` when its missing answer counts as lost, both
-    monotonic. ``sent_on`` is the socket it was written to last, 0 if it never left.
+    monotonic. ``lasting``: it outlives a logout, for the same user. ``sent_on`` is the socket it was written to last,
+    0 if it never left.
     """
 
     trace: str
     chat: str
     size: int
     due: float | None
+    lasting: bool = False
     kept: bool = False
     sent_on: int = 0
     misses: int = 0
@@ -112,6 +114,8 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     queue: tuple[Queued, ...] = ()
     crowd: tuple[Queued, ...] = ()  # waits for a place in the queue
     dead_chats: tuple[DeadChat, ...] = ()
+    deaf: bool = False  # nothing is read, so that no answer is missed
+    reload_at: float | None = None  # the message store could not be read: when to try again, monotonic
 
     # receipts: what we tell the gateway that was handled
     ack_mode: str = ""

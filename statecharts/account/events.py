@@ -4,7 +4,7 @@ from typing import ClassVar, Literal
 
 from holdfast.engine import Event
 
-from .context import Credential
+from .context import Credential, Queued
 
 # -- a person, or the program that embeds us -----------------------------------------------------------------
 
@@ -30,13 +30,14 @@ class ResumeRequested(Event, frozen=True):
 
 class SendRequested(Event, frozen=True):
     """A message is to go out. ``trace`` names it, ``size`` is its frame's in characters, ``life_s`` how many seconds it
-    is worth sending, or None for as long as it takes.
+    is worth sending, or None for as long as it takes. ``lasting``: nobody waits for it, so that it outlives a logout.
     """
 
     trace: str
     chat: str
     size: int
     life_s: float | None
+    lasting: bool = False
 
 
 class SendWithdrawn(Event, frozen=True):
@@ -99,6 +100,16 @@ class MirrorFailed(Event, frozen=True):
     """Answers WriteMirror and BlankMirror: the mirror cannot be written now."""
 
     error: str
+
+
+class MessagesFound(Event, frozen=True):
+    """Answers LoadMessages: what the message store keeps of this user, oldest first."""
+
+    queued: tuple[Queued, ...]
+
+
+class MessagesUnreadable(Event, frozen=True):
+    """Answers LoadMessages: the message store cannot be read now."""
 
 
 class MessagesKept(Event, frozen=True):

@@ -229,8 +229,8 @@ def should_reconnect(a: Account, e: Event, at: Stamp) -> bool:
 
 
 def is_somebody_else(a: Account, e: CredentialsRead | CredentialsChanged, at: Stamp) -> bool:
-    """The tokens are another user's than those before."""
-    return is_news(a, e, at) and None not in (a.user_id, e.user_id) and a.user_id != e.user_id
+    """The tokens are another user's than those before, or may be."""
+    return is_news(a, e, at) and e.credential is not None and a.user_id is not None and a.user_id != e.user_id
 
 
 # -- the outbox ----------------------------------------------------------------------------------------------
@@ -249,6 +249,11 @@ def rejects_when_full(a: Account, e: Event, at: Stamp) -> bool:
 def drops_when_full(a: Account, e: Event, at: Stamp) -> bool:
     """The oldest makes room."""
     return a.policy.outbox_full == "drop_oldest"
+
+
+def may_reload(a: Account, e: Event, at: Stamp) -> bool:
+    """The message store could not be read a while ago."""
+    return a.reload_at is not None and a.reload_at <= at.now
 
 
 def is_dead_chat(a: Account, e: SendRequested, at: Stamp) -> bool:

@@ -130,6 +130,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
 _IO_FLOOR_S = 0.5
 _IO_DEADLINES = frozenset((
     "dial_s", "challenge_s", "hello_s", "handshake_s", "refresh_post_s", "pong_s", "verify_s", "close_s", "stop_s",
+    "ack_s",
 ))  # fmt: skip
 # What repeats: without a pause it would spin (P15, P26).
 _LOOPS = (

@@ -13,9 +13,13 @@ DEAD_CHATS_MAX = 256
 """Remembered at a time. One that is forgotten costs one more refusal."""
 
 
-def loaded(a: Account, found: tuple[Queued, ...]) -> Account:
-    """The account with what an earlier process had queued; what is beyond the bound waits for a place."""
-    return a.but(queue=found[: a.policy.outbox_max], crowd=found[a.policy.outbox_max :])
+def joined(a: Account, found: tuple[Queued, ...]) -> Account:
+    """The account with what its message store keeps, oldest first; what is beyond the bound waits for a place."""
+    known = {one.trace: one for one in (*a.queue, *a.crowd)}
+    stored = {one.trace for one in found}
+    fresh = [one for one in known.values() if one.trace not in stored]
+    every = (*(known.get(one.trace, one) for one in found), *fresh)
+    return a.but(queue=every[: a.policy.outbox_max], crowd=every[a.policy.outbox_max :])
 
 
 def find(a: Account, trace: str) -> Queued | None:
@@ -81,7 +85,7 @@ def droppable(a: Account) -> Queued | None:
 def expired(a: Account, now: float) -> list[Queued]:
     """What is not worth sending any more, and what got no answer too often."""
     late = [one for one in (*a.queue, *a.crowd) if is_late(one, now)]
-    mute = [one for one in a.queue if is_missed(one, now) and one.misses + 1 >= a.policy.ack_tries_max]
+    mute = [one for one in missed(a, now) if one.misses + 1 >= a.policy.ack_tries_max]
     return [*late, *(one for one in mute if one not in late)]
 
 
@@ -90,17 +94,19 @@ def is_late(one: Queued, now: float) -> bool:
     return one.due is not None and one.due <= now
 
 
-def is_missed(one: Queued, now: float) -> bool:
-    """Its answer has not come in time."""
-    return one.answer_by is not None and one.answer_by <= now
+def missed(a: Account, now: float) -> list[Queued]:
+    """Those whose answer has not come in time. While nothing is read, that says nothing."""
+    overdue = [one for one in a.queue if one.answer_by is not None and one.answer_by <= now]
+    return [] if a.deaf else overdue
 
 
 def next_look(a: Account) -> float | None:
     """When something becomes overdue next."""
     moments = [
         *(one.due for one in (*a.queue, *a.crowd) if one.due is not None),
-        *(one.answer_by for one in a.queue if one.answer_by is not None),
+        *(one.answer_by for one in a.queue if one.answer_by is not None and not a.deaf),
         *(one.until for one in a.dead_chats),
+        *(() if a.reload_at is None else (a.reload_at,)),
     ]
     return min(moments, default=None)
 

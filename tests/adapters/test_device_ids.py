@@ -9,14 +9,14 @@ from holdfast.adapters import (
     Inbound,
     MemoryMessages,
     MemoryStore,
-    OutboxItem,
     Paired,
     Runner,
     Settings,
+    Settlement,
     TokenPair,
     WebSocketTransport,
 )
-from holdfast.statecharts import STRICT, LoadCredentials, SettleSend, Status
+from holdfast.statecharts import STRICT, LoadCredentials, Status
 from holdfast.testing import VirtualClock
 
 
@@ -28,7 +28,7 @@ class _Deaf:
 
     def on_kept(self, traces: tuple[str, ...]) -> None: ...
 
-    def on_settled(self, command: SettleSend, item: OutboxItem | None, answer: Inbound | None) -> None: ...
+    def on_settled(self, settlement: Settlement) -> None: ...
 
 
 def _unheard(request: httpx.Request) -> httpx.Response:

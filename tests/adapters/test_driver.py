@@ -237,11 +237,30 @@ def test_after_the_end_nothing_is_dispatched_and_no_alarm_is_left() -> None:
     assert rig.clock.pending == 0
 
 
-def test_closed_in_the_middle_no_timer_fires_any_more() -> None:
+def test_closed_in_the_middle_no_timer_fires_any_more_and_nothing_is_dispatched() -> None:
     rig = Rig().begin()
     rig.driver.dispatch(Kicked())
     rig.driver.close()
+    assert rig.driver.done
+    rig.driver.dispatch(Kicked())
+    rig.driver.dispatch(Pinged())
+    assert rig.clock.pending == 0
     rig.clock.advance(1_000)
+    assert rig.driver.snapshot.states == ("busy/young",)
+    assert rig.told == [Hail()]
+
+
+def test_closed_by_what_a_port_causes_no_alarm_is_left() -> None:
+    rig: Rig
+
+    def close(command: Say) -> None:
+        rig.driver.dispatch(Stopped())
+        rig.driver.close()
+
+    rig = Rig(Say=close).begin()
+    rig.driver.dispatch(Kicked())
+    rig.driver.dispatch(Pinged())
+    assert rig.clock.pending == 0
     assert rig.driver.snapshot.states == ("busy/young",)
 
 

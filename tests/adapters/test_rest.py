@@ -123,6 +123,34 @@ async def test_without_a_new_token_the_caller_gets_the_refusal_as_it_came(outcom
         found.raise_for_status()
 
 
+class Endless(httpx.AsyncByteStream):
+    """A body that goes on until somebody has had enough."""
+
+    def __init__(self) -> None:
+        self.read = 0
+        self.closed = False
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        while True:
+            self.read += 1024
+            yield b"x" * 1024
+
+    async def aclose(self) -> None:
+        self.closed = True
+
+
+async def test_a_refusal_that_does_not_end_is_given_up() -> None:
+    body = Endless()
+    account = Account()
+    transport = httpx.MockTransport(lambda request: httpx.Response(401, stream=body))
+    client = rest_client(transport, BASE_URL, bearer=account.bearer, refresh=account.refresh)
+    with pytest.raises(httpx.ReadError, match="does not end"):
+        await client.get("/x")
+    assert body.read <= 66 * 1024
+    assert body.closed
+    assert account.asked == []
+
+
 @pytest.mark.rule("S0-52")
 @pytest.mark.parametrize("status", [302, 400, 402, 404, 429, 500, 503])
 async def test_any_other_answer_is_the_callers(status: int) -> None:

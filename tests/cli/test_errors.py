@@ -137,7 +137,17 @@ def test_a_service_that_is_not_there(tmp_path: Path) -> None:
     assert "pairing failed (no answer: ConnectError" in one_line(result)
 
 
-@pytest.mark.parametrize("arguments", [("dance",), ("run", "--dance"), ("activate",), ("run", "--time-scale", "slow")])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("dance",),
+        ("run", "--dance"),
+        ("activate",),
+        ("run", "--time-scale", "slow"),
+        ("run", "--profile", "lax"),
+        ("sandbox", "--reliable", "v3"),
+    ],
+)
 def test_wrong_usage(arguments: tuple[str, ...]) -> None:
     result = invoke(*arguments)
     assert result.exit_code == 2

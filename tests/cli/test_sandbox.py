@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from holdfast.cli.app import app
 
-from .kit import Program, Sandbox, environment
+from .kit import Program, Sandbox, Talk, environment, seeded
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
@@ -44,6 +44,21 @@ def test_what_it_is_told_of_tokens(tmp_path: Path) -> None:
         assert issued["access_token"].startswith("at_")
         assert issued["access_expires_at"] - sandbox.state["now"] <= 100
         assert issued["refresh_expires_at"] - sandbox.state["now"] <= 200
+
+
+@pytest.mark.parametrize(("level", "acked"), [("off", False), ("v1", True), ("v2", True)])
+def test_it_grants_no_more_reliable_delivery_than_it_is_told(level: str, acked: bool, tmp_path: Path) -> None:
+    with Sandbox("--reliable", level) as sandbox:
+        account, settings = seeded(sandbox)
+        with Talk(sandbox, tmp_path, settings) as talk:
+            talk.state("connected")
+            sandbox.post("push-message", user_id=account["user_id"], text="hello")
+            assert talk.until(lambda line: line["type"] == "message")["text"] == "hello"
+            if acked:
+                sandbox.wait("acks", 1)
+            talk.ask("stop")
+            talk.rest()
+        assert (sandbox.count("acks") > 0, sandbox.count("bad_acks")) == (acked, 0)
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,13 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
+import holdfast
 from holdfast.cli.ops import OPS
+from holdfast.cli.results import Kind
 from holdfast.cli.schema import printed, schema
 
 from .kit import check
@@ -37,6 +39,18 @@ def test_it_tells_good_lines_from_bad_ones() -> None:
     assert validator.is_valid({"type": "notice", "level": "info", "text": "x", "new": "field"})
     with pytest.raises(jsonschema_rs.ValidationError):
         check({"type": "notice", "level": "info", "text": "x", "new": "field"})
+
+
+NOT_OF_AN_OPERATION = {holdfast.ConfigError, holdfast.AccountBusy, holdfast.NotEntered}
+
+
+def concrete(error: type[Exception]) -> set[type[Exception]]:
+    return {each for child in error.__subclasses__() for each in concrete(child)} or {error}
+
+
+def test_every_error_that_an_operation_can_meet_is_a_kind() -> None:
+    ours = {error.__name__ for error in concrete(holdfast.HoldfastError) - NOT_OF_AN_OPERATION}
+    assert ours & set(holdfast.__all__) <= set(get_args(Kind))
 
 
 @pytest.mark.parametrize("op", OPS)

@@ -64,7 +64,7 @@ def told(issued: Credentials) -> Paired:
 
 
 async def heard(frames: AsyncIterator[Inbound]) -> Inbound:
-    return await soon(anext(frames))  # type: ignore[arg-type]
+    return await soon(anext(frames))
 
 
 async def says(gateway: Gateway, issued: Credentials, frames: AsyncIterator[Inbound], text: str) -> None:

@@ -33,8 +33,14 @@ class Service:
         self.port = 0
         self.before = 0
         # An ideal disk: a file of megabytes for each of thousands of messages would be the test's own undoing.
-        monkeypatch.setattr("holdfast.sandbox.world.load", lambda path: self.saved)
-        monkeypatch.setattr("holdfast.sandbox.world.save", lambda path, saved: None)
+        monkeypatch.setattr("holdfast.sandbox.world.load", self._load)
+        monkeypatch.setattr("holdfast.sandbox.world.save", self._save)
+
+    def _load(self, path: Path) -> Saved:
+        return self.saved
+
+    def _save(self, path: Path, saved: Saved) -> None:
+        assert saved is self.saved
 
     async def start(self) -> None:
         settings = GatewaySettings(messages_max=100_000)

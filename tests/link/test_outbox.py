@@ -14,6 +14,7 @@ from holdfast import (
     Ack,
     AckTimeout,
     ConnectionLost,
+    Identity,
     Link,
     NotConnected,
     NotPaired,
@@ -22,6 +23,7 @@ from holdfast import (
     SqliteMessages,
     Stopped,
     StoreUnavailable,
+    TokenPair,
     Unsent,
 )
 from holdfast.adapters import DEFAULT_ACCOUNT, Nack, owner_of
@@ -615,11 +617,76 @@ async def test_what_cannot_be_forgotten_is_sent_once_more_and_recognised(
         messages.broken = {"drop"}
         await soon(link.send(issued.conversation_id, "hello", timeout=3_600))
         await until(lambda: messages.failures == 1)
-        messages.broken = set()
+    assert messages.failures > 1  # the last thing that a link does is to try again
+    messages.broken = set()
     async with link_to(gateway, store, clock, messages=messages) as link:
         await frames_of(link, 1)
         await until(lambda: not left_on_disk(messages.path, issued))
     assert (gateway.counters.messages_stored, gateway.counters.duplicates) == (1, 1)
+
+
+@pytest.mark.rule("P47", "P56")
+async def test_what_cannot_be_forgotten_at_once_is_forgotten_later(
+    gateway: Gateway, store: FaultyStore, clock: VirtualClock, messages: FaultyMessages
+) -> None:
+    issued = pair(gateway, store, clock)
+    gateway.inject("upgrade", "status")
+    async with link_to(gateway, store, clock, messages=messages) as link:
+        await state_of(link, AccountState.BACKOFF)
+        sending = asyncio.create_task(link.send(issued.conversation_id, "never to leave", timeout=None))
+        await until(lambda: len(left_on_disk(messages.path, issued)) == 1)
+        messages.broken = {"drop"}
+        sending.cancel()
+        await until(lambda: messages.failures == 1)
+        messages.broken = set()
+    assert left_on_disk(messages.path, issued) == []
+
+
+@pytest.mark.rule("P11", "P56")
+async def test_a_post_outlives_a_logout_by_expiry_for_its_own_user_only(
+    gateway: Gateway, store: FaultyStore, clock: VirtualClock, messages: FaultyMessages
+) -> None:
+    issued = pair(gateway, store, clock)
+    gateway.inject("upgrade", "status")
+    async with link_to(gateway, store, clock, messages=messages) as link:
+        await state_of(link, AccountState.BACKOFF)
+        await soon(link.post(issued.conversation_id, "for later"))
+        waiting = asyncio.create_task(link.send(issued.conversation_id, "now", timeout=None))
+        await until(lambda: len(left_on_disk(messages.path, issued)) == 2)
+        gateway.revoke(issued.user_id)
+        await soon(link.refresh())
+        assert type(await failure(waiting)) is NotPaired
+        await until(lambda: len(left_on_disk(messages.path, issued)) == 1)
+        other = pair(gateway, store, clock)
+        clock.advance(1)
+        await ready(link)
+        await turns()
+        assert gateway.counters.messages_received == 0
+        assert other.user_id != issued.user_id
+        fresh = gateway.issue(issued.user_id, device_id=issued.device_id)
+        store.activate(
+            DEFAULT_ACCOUNT,
+            TokenPair(fresh.access_token, fresh.refresh_token),
+            Identity(device_id=fresh.device_id, user_id=issued.user_id),
+            clock.wall,
+        )
+        clock.advance(1)
+        await until(lambda: sent_texts(gateway, issued.user_id) == ["for later"])
+    assert sent_texts(gateway, other.user_id) == []
+
+
+@pytest.mark.parametrize("timeout", [float("nan"), 0, -1])
+async def test_a_timeout_that_is_none_is_refused_before_anything_is_queued(
+    gateway: Gateway, store: FaultyStore, clock: VirtualClock, timeout: float
+) -> None:
+    issued = pair(gateway, store, clock)
+    async with link_to(gateway, store, clock) as link:
+        with pytest.raises(ValueError, match="above zero"):
+            await link.send(issued.conversation_id, "hello", timeout=timeout)
+        with pytest.raises(TypeError):
+            await link.send(issued.conversation_id, b"hello")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        await soon(link.send(issued.conversation_id, "hello", timeout=float("inf")))
+    assert sent_texts(gateway, issued.user_id) == ["hello"]
 
 
 # -- the end -------------------------------------------------------------------------------------------------

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from holdfast import AccountState, Ack, Inbound, Link, Message, Signal, SqliteMessages
-from holdfast.adapters import owner_of
-from holdfast.reading import INBOX_HARD_MAX
+from holdfast import AccountState, Ack, Identity, Inbound, Link, Message, Signal, SqliteMessages, TokenPair
+from holdfast.adapters import DEFAULT_ACCOUNT, owner_of
+from holdfast.reading import INBOX_HARD_MAX, INBOX_MAX
 from holdfast.sandbox import Credentials, Gateway, GatewaySettings, Reliable, serve
 from holdfast.sandbox.delivery import IN_FLIGHT_MAX
 from holdfast.statecharts import STRICT
@@ -332,6 +332,114 @@ async def test_a_merged_reply_never_replaces_a_whole_one(
         assert [frame.merged for frame in consumer.frames if isinstance(frame, Message)] == [True, False, False, False]
 
 
+@pytest.mark.rule("P59")
+@pytest.mark.parametrize("new_first", [True, False])
+async def test_whichever_version_is_handled_first_the_newest_is_known(
+    gateway: Gateway, store: FaultyStore, clock: VirtualClock, messages: FaultyMessages, new_first: bool
+) -> None:
+    issued = pair(gateway, store, clock)
+    edited = message_id()
+    async with link_to(gateway, store, clock, messages=messages) as link:
+        await ready(link)
+        for text in ("oldest", "old", "new"):
+            gateway.push_message(issued.user_id, text=text, message_id=edited)
+        versions = await frames_of(link, 3, by_hand=True)
+        for frame in reversed(versions) if new_first else versions:
+            link.handled(frame)
+            clock.advance(STRICT.receipt_s)
+            await turns()
+        await acked(gateway, issued)
+        gateway.push_message(issued.user_id, text="new", message_id=edited)
+        push(gateway, issued, "end")
+        assert texts_of(await frames_of(link, 1)) == ["end"]
+
+
+@pytest.mark.rule("P59")
+async def test_what_one_user_has_handled_is_no_mark_of_the_next_ones(
+    gateway: Gateway, store: FaultyStore, clock: VirtualClock, messages: FaultyMessages
+) -> None:
+    one = pair(gateway, store, clock)
+    chosen = [message_id(), message_id()]
+    other = gateway.issue(device_id=DEVICE)
+    owners = [owner_of(DEFAULT_ACCOUNT, issued.user_id) for issued in (one, other)]
+
+    def say(issued: Credentials) -> None:
+        for each in chosen:
+            gateway.push_message(issued.user_id, "cnv_group", text="hello all", sender_id="usr_z", message_id=each)
+
+    def marked() -> list[list[bool]]:
+        return [[messages.seen(owner, each) is not None for each in chosen] for owner in owners]
+
+    async with link_to(gateway, store, clock, messages=messages) as link:
+        await ready(link)
+        say(one)
+        first, second = await frames_of(link, 2, by_hand=True)
+        link.handled(first)  # and not stored yet
+        identity = Identity(device_id=DEVICE, user_id=other.user_id)
+        tokens = TokenPair(other.access_token, other.refresh_token)
+        store.greet(DEFAULT_ACCOUNT, store.activate(DEFAULT_ACCOUNT, tokens, identity, clock.wall))
+        clock.advance(1)
+        await until(lambda: link._running().keeper.stored.user_id == other.user_id)
+        await ready(link)
+        say(other)
+        handed = await frames_of(link, 2, by_hand=True)
+        assert texts_of(handed) == ["hello all"] * 2  # though each was told to the first user
+        link.handled(second)
+        clock.advance(STRICT.receipt_s)
+        await turns()
+        assert marked() == [[True, True], [False, False]]
+        link.handled(handed[1])
+        clock.advance(STRICT.receipt_s)
+        await turns()
+        assert marked() == [[True, True], [False, True]]
+
+
+# -- after the end -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.rule("P59")
+@pytest.mark.parametrize("by_hand", [True, False])
+async def test_what_is_handled_after_the_end_is_stored_at_once(
+    gateway: Gateway, store: FaultyStore, clock: VirtualClock, messages: FaultyMessages, by_hand: bool
+) -> None:
+    issued = pair(gateway, store, clock)
+    push(gateway, issued, *"abc")
+    taken: list[Inbound] = []
+    async with link_to(gateway, store, clock, messages=messages) as link:
+        await ready(link)
+        await until(lambda: len(link._receiving._inbox) == 3)
+        async for frame in link.inbound(by_hand=by_hand):
+            taken.append(frame)
+            if not link._ending:
+                await soon(link.stop())
+    if by_hand:
+        for frame in taken:
+            link.handled(frame)
+    assert texts_of(taken) == ["a", "b", "c"]
+    assert messages._connection is None
+    owner = owner_of(DEFAULT_ACCOUNT, issued.user_id)
+    assert all(messages.seen(owner, _id_of(frame)) for frame in taken)
+    async with link_to(gateway, store, clock, messages=messages) as link:
+        push(gateway, issued, "d")
+        assert texts_of(await frames_of(link, 1)) == ["d"]
+
+
+@pytest.mark.rule("P59")
+async def test_what_cannot_be_stored_after_the_end_is_with_the_next(
+    gateway: Gateway, store: FaultyStore, clock: VirtualClock, messages: FaultyMessages
+) -> None:
+    issued = pair(gateway, store, clock)
+    push(gateway, issued, *"ab")
+    async with link_to(gateway, store, clock, messages=messages) as link:
+        a, b = await frames_of(link, 2, by_hand=True)
+    messages.broken = {"handled"}
+    link.handled(a)
+    messages.broken = set()
+    link.handled(b)
+    owner = owner_of(DEFAULT_ACCOUNT, issued.user_id)
+    assert all(messages.seen(owner, _id_of(frame)) for frame in (a, b))
+
+
 # -- other ways of delivery --------------------------------------------------------------------------------------
 
 
@@ -415,6 +523,56 @@ async def test_a_consumer_that_stops_stops_the_gateway_before_its_window_is_full
         assert [text.split()[0] for text in consumer.texts()] == [str(n) for n in range(2 * IN_FLIGHT_MAX)]
         assert session.delivery.in_flight < IN_FLIGHT_MAX
     assert gateway.counters.hellos == 1
+
+
+@pytest.mark.rule("P57", "P59")
+@pytest.mark.parametrize("level", ["v1", "v2"])
+async def test_one_frame_that_is_forgotten_stops_the_reading_until_it_is_handled(
+    serving: Serving, store: FaultyStore, clock: VirtualClock, level: Reliable
+) -> None:
+    async with serving(level) as gateway:
+        issued = pair(gateway, store, clock)
+        async with link_to(gateway, store, clock) as link:
+            await ready(link)
+            got: list[Inbound] = []
+
+            async def forget_the_first() -> None:
+                async for frame in link.inbound(by_hand=True):
+                    got.append(frame)
+                    if frame is not got[0]:
+                        link.handled(frame)
+
+            forgetting = asyncio.create_task(forget_the_first())
+            for number in range(INBOX_HARD_MAX):
+                push(gateway, issued, f"{number} {'x' * 300}")
+            await until(lambda: link._reading._paused is not None)
+            await turns()
+            assert INBOX_MAX <= len(got) < INBOX_HARD_MAX / 2
+            assert link._reading._paused is not None
+            link.handled(got[0])
+            assert link._reading._paused is None
+            await until(lambda: len(got) == INBOX_HARD_MAX)
+            assert link._reading._paused is None
+            forgetting.cancel()
+            await asyncio.wait((forgetting,))
+            clock.advance(STRICT.receipt_s)
+            await acked(gateway, issued)
+        assert gateway.counters.hellos == 1
+
+
+@pytest.mark.rule("P57")
+async def test_answers_behind_a_frame_at_work_do_not_stop_the_reading(
+    gateway: Gateway, store: FaultyStore, clock: VirtualClock
+) -> None:
+    issued = pair(gateway, store, clock)
+    async with link_to(gateway, store, clock) as link:
+        await ready(link)
+        push(gateway, issued, "to all")
+        (at_work,) = await frames_of(link, 1, by_hand=True)
+        for number in range(INBOX_MAX + 10):
+            await soon(link.send(issued.conversation_id, str(number)))
+        assert link._reading._paused is None
+        link.handled(at_work)
 
 
 @pytest.mark.rule("P59")

@@ -106,6 +106,20 @@ async def test_while_offline_nothing_is_said_and_with_the_connection_it_is_taken
         await seen(gateway, lambda found: notices(found)[-1:] == notes(chat, "off"))
 
 
+async def test_a_link_that_is_cut_off_meanwhile_is_no_trouble(
+    gateway: Gateway, store: FaultyStore, clock: VirtualClock
+) -> None:
+    issued = pair(gateway, store, clock)
+    async with link_to(gateway, store, clock) as link:
+        await ready(link)
+        async with link.typing(issued.conversation_id):
+            await told(gateway, 1)
+            assert link._task is not None
+            link._task.cancel()
+            await asyncio.wait((link._task,))
+    assert gateway.counters.typing_updates == 1
+
+
 @pytest.mark.parametrize("stage", ["challenge", "hello"])
 async def test_nothing_is_said_into_a_handshake(
     gateway: Gateway, store: FaultyStore, clock: VirtualClock, stage: str
@@ -151,7 +165,6 @@ async def test_a_chat_that_cannot_be_one_is_refused(gateway: Gateway, store: Fau
     async with link_to(gateway, store, clock) as link:
         await ready(link)
         with pytest.raises(SendRefused):
-            async with link.typing("no chat"):
-                pass
+            link.typing("no chat")  # not only when the block is entered
         await soon(link.stop())
     assert gateway.counters.typing_updates == 0

@@ -12,6 +12,7 @@ from holdfast.statecharts import (
     ForgetTokens,
     Greet,
     LoadCredentials,
+    LoadMessages,
     MirrorFailed,
     MirrorWritten,
     NotGreeted,
@@ -39,7 +40,7 @@ def test_the_store_is_read_first() -> None:
 def test_what_the_store_holds_is_used() -> None:
     bench = Bench()
     commands = bench.read(credential(7))
-    assert commands == (UseCredential(7), OpenSocket(1), WriteMirror(7))
+    assert commands == (UseCredential(7), LoadMessages(), OpenSocket(1), WriteMirror(7))
     bench.shake()
     assert bench.sent(Authenticate) == [Authenticate(1, 7, "nonce")]
 
@@ -51,7 +52,8 @@ def test_without_credentials_the_account_waits_and_connects_as_soon_as_there_are
     assert bench.is_in("credentials/unconfigured", "connection/offline")
     assert bench.timers == []
     bench.pass_time(30 * HOUR)
-    assert bench.send(changed(credential(wall=bench.wall))) == (UseCredential(1), OpenSocket(1), WriteMirror(1))
+    commands = bench.send(changed(credential(wall=bench.wall)))
+    assert commands == (UseCredential(1), LoadMessages(), OpenSocket(1), WriteMirror(1))
 
 
 @pytest.mark.rule("S0-62")

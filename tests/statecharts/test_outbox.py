@@ -14,11 +14,17 @@ from holdfast.statecharts import (
     DropMessage,
     FrameReceived,
     KeepMessage,
+    LoadMessages,
     MessageAcked,
     MessageRefused,
+    MessagesFound,
     MessagesKept,
     MessagesNotKept,
+    MessagesUnreadable,
     Policy,
+    Queued,
+    ReadingPaused,
+    ReadingResumed,
     SendOutcome,
     SendRequested,
     SendWithdrawn,
@@ -417,19 +423,149 @@ def test_a_close_of_ours_over_a_frame_of_the_gateway_blames_no_message() -> None
     assert waiting(bench) == ["a1"]
 
 
-@pytest.mark.rule("P11")
+# -- who it is for ---------------------------------------------------------------------------------------------------
+
+
+def post(bench: Bench, *traces: str) -> tuple[Command, ...]:
+    """Send messages for which nobody waits."""
+    return bench.send(*(SendRequested(trace, f"cnv_{trace[0]}", 100, None, lasting=True) for trace in traces))
+
+
+def told(bench: Bench) -> dict[str, tuple[str, str]]:
+    return {trace: (one.outcome, one.sent) for trace, one in settled(bench).items()}
+
+
+def stored(*traces: str, due: float | None = None) -> MessagesFound:
+    """What an earlier process had queued."""
+    return MessagesFound(
+        tuple(
+            Queued(trace=trace, chat=f"cnv_{trace[0]}", size=100, due=due, lasting=True, kept=True, sent_on=-1)
+            for trace in traces
+        )
+    )
+
+
+@pytest.mark.rule("P56")
+def test_what_the_store_keeps_is_looked_for_with_the_credentials_and_goes_out_first() -> None:
+    bench = outbox()
+    want(bench, "a9")
+    assert bench.count(LoadMessages) == 0
+    bench.read(credential())
+    assert bench.count(LoadMessages) == 1
+    bench.send(stored("a1", "b1", "a9"))
+    assert waiting(bench) == ["a1", "b1", "a9"]
+    bench.reconnect()
+    assert written(bench) == ["a1", "b1"]
+    ack(bench, "a1")
+    assert written(bench) == ["a1", "b1", "a9"]
+
+
+@pytest.mark.rule("P57")
+def test_what_is_found_beyond_the_bound_waits_for_a_place() -> None:
+    bench = outbox(policy(outbox_max=2, outbox_full="drop_oldest"))
+    bench.read(credential())
+    bench.send(stored("a1", "a2", "a3", "a4", "a5"))
+    assert waiting(bench) == ["a1", "a2"]
+    want(bench, "b1")
+    assert len(waiting(bench)) == 2
+    assert told(bench) == {"a1": ("dropped", "unknown")}
+
+
+def test_a_store_that_cannot_be_read_is_read_later() -> None:
+    bench = outbox()
+    bench.read(credential())
+    bench.reconnect()
+    bench.send(MessagesUnreadable())
+    bench.advance(STRICT.store_retry_cap_s - 1)
+    assert bench.count(LoadMessages) == 1
+    bench.advance(1)
+    assert bench.count(LoadMessages) == 2
+    bench.send(stored("a1"))
+    assert written(bench) == ["a1"]
+
+
+@pytest.mark.rule("P11", "P56")
 def test_what_one_user_had_queued_is_not_sent_for_another() -> None:
-    bench = Bench(world=keeping_store() | answering_pings())
+    bench = outbox()
     bench.send(CredentialsRead(1, credential(1), user_id="usr_1"))
     bench.reconnect()
     want(bench, "a1", "a2", "b1")
+    post(bench, "c1", "c2")
     bench.send(CredentialsChanged(2, credential(2), user_id="usr_1"))
-    assert len(waiting(bench)) == 3
+    assert len(waiting(bench)) == 5
     bench.send(CredentialsChanged(3, credential(3), user_id="usr_2"))
     assert waiting(bench) == []
-    told = {trace: (one.outcome, one.sent) for trace, one in settled(bench).items()}
-    assert told == {"a1": ("unpaired", "unknown"), "a2": ("unpaired", "no"), "b1": ("unpaired", "unknown")}
+    assert told(bench) == {"a1": ("unpaired", "unknown"), "a2": ("unpaired", "no"), "b1": ("unpaired", "unknown")}
     assert {one.trace for one in bench.sent(DropMessage)} == {"a1", "a2", "b1"}
+    assert bench.count(LoadMessages) == 3  # for each who was paired
+
+
+@pytest.mark.rule("P11")
+def test_of_a_user_that_becomes_known_the_messages_stay_and_of_one_that_becomes_unknown_they_do_not() -> None:
+    bench = outbox()
+    bench.read(credential(1))
+    want(bench, "a1")
+    bench.send(CredentialsChanged(2, credential(2), user_id="usr_1"))
+    assert waiting(bench) == ["a1"]
+    bench.send(CredentialsChanged(3, credential(3), user_id=None))
+    assert waiting(bench) == []
+
+
+@pytest.mark.rule("P56")
+@pytest.mark.parametrize("how", ["expired", "elsewhere", "refused"])
+def test_without_credentials_who_waits_is_told_and_what_lasts_waits_in_the_store(how: str) -> None:
+    bench = outbox()
+    bench.read(credential(refreshable=how != "refused"))
+    want(bench, "a1")
+    post(bench, "b1")
+    match how:
+        case "expired":
+            bench.refuse()
+            bench.deny()
+        case "elsewhere":
+            bench.send(CredentialsChanged(2, None))
+        case _:
+            bench.refuse()
+    assert waiting(bench) == []
+    assert told(bench) == {"a1": ("unpaired", "no")}
+    assert [one.trace for one in bench.sent(DropMessage)] == ["a1"]
+
+
+@pytest.mark.rule("P11")
+def test_a_person_who_logs_out_has_nothing_sent_any_more() -> None:
+    bench = live()
+    want(bench, "a1")
+    post(bench, "b1")
+    bench.send(MessageRefused(bench.account.socket, "a1", "not_member"))
+    bench.log_out()
+    assert told(bench) == {"a1": ("refused", "yes"), "b1": ("unpaired", "unknown")}
+    assert {one.trace for one in bench.sent(DropMessage)} == {"a1", "b1"}
+    assert bench.account.dead_chats == ()
+
+
+# -- while nothing is read -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.rule("P43", "P56")
+def test_no_answer_is_missed_while_nothing_is_read() -> None:
+    bench = live()
+    post(bench, "a1")
+    bench.send(ReadingPaused())
+    bench.advance(HOUR)
+    assert written(bench) == ["a1"]
+    bench.send(ReadingResumed())
+    bench.advance(STRICT.ack_s - 1)
+    assert written(bench) == ["a1"]
+    bench.advance(1)
+    assert written(bench) == ["a1", "a1"]
+
+
+@pytest.mark.parametrize("life", [float("nan"), float("inf")])
+def test_a_life_that_is_no_number_of_seconds_is_as_long_as_it_takes(life: float) -> None:
+    bench = outbox()
+    bench.send(SendRequested("a1", "cnv_a", 1, life))
+    assert bench.timers == []
+    assert waiting(bench) == ["a1"]
 
 
 def test_such_a_close_with_nothing_under_way_blames_nobody() -> None:

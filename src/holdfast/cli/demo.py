@@ -28,7 +28,7 @@ SCENE_LIMIT_S: Final = 20.0
 def demo(
     json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout instead of a story.")] = False,
 ) -> None:
-    """See it work: eight scenes from a connection's life, in half a minute.
+    """See it work: nine scenes from a connection's life, in half a minute.
 
     Starts a gateway of its own on this machine, and keeps its state in a temporary folder. The durations of the policy
     are scaled down. What is expected is compared with what the gateway saw, and with the files on the disk. The exit

@@ -19,7 +19,7 @@ class Send(Op, frozen=True, kw_only=True):
 
     chat_id: _Name
     text: str
-    timeout: Annotated[float, msgspec.Meta(ge=0, le=1e9)] | msgspec.UnsetType | None = msgspec.UNSET
+    timeout: Annotated[float, msgspec.Meta(gt=0, le=1e9)] | msgspec.UnsetType | None = msgspec.UNSET
     message_id: str | None = None
 
 

@@ -14,6 +14,7 @@ QUIET_S: Final = 0.5
 FINAL_TEXT: Final = "ClawChat token expired and could not be refreshed. Re-pair with `/clawchat-activate <code>`."
 REFUSALS: Final = 5
 MESSAGE: Final = "are you still there?"
+REPLY: Final = "yes, all the time"
 
 
 class Scene(msgspec.Struct, frozen=True):
@@ -118,6 +119,20 @@ async def dropped_socket(stage: Stage) -> None:
     stage.expect("refresh POSTs", 0, stage.since("refresh_posts"))
 
 
+async def lost_answer(stage: Stage) -> None:
+    """The line is cut after a message has left, and before its answer came."""
+    chat_id = stage.messages[-1].chat_id
+    stage.gateway.inject("send", "lose")
+    stage.show.say("-> a message is sent, and the line is cut before the answer")
+    ack = await stage.link.send(chat_id, REPLY, timeout=None)
+    await stage.until_connected()
+    again = stage.since("duplicates")
+    stage.expect("states", "connected, backoff, connecting, connected", f"connected, {stage.states()}")
+    stage.check("sent again", "at least 1 time", again, again >= 1)
+    stage.expect("in the chat", 1, stage.since("messages_stored"))
+    stage.expect("the answer names it", "yes", "yes" if ack.message_id.startswith("msg-") else "no")
+
+
 async def logged_out(stage: Stage) -> None:
     """The account's tokens are dead for good."""
     before = stage.on_disk
@@ -165,6 +180,7 @@ SCENES: Final = (
     Scene("An outage of the auth service is ridden out", auth_outage),
     Scene("An unexplained refusal costs no refresh", generic_failure),
     Scene("A cut line comes back, and nothing is missed", dropped_socket),
+    Scene("A message survives a lost connection", lost_answer),
     Scene("A dead token logs the account out", logged_out),
     Scene("A new pairing brings it back", pair_again),
 )

@@ -43,7 +43,7 @@ class _Lines:
         self.id = msgspec.json.schema(Id)
 
     def line(self, title: str, properties: Schema, optional: tuple[str, ...] = ()) -> Schema:
-        line = {"title": title, "type": "object", "properties": properties}
+        line: Schema = {"title": title, "type": "object", "properties": properties}
         line["required"] = [name for name in properties if name not in optional]
         return line | ({"additionalProperties": False} if self._closed else {})
 

@@ -306,7 +306,7 @@ def _row(draw: st.DrawFn, features: Features, paths: dict[str, State]) -> Transi
     questions = draw(st.lists(st.sampled_from(asked).map(In), max_size=1))
     trigger = draw(st.sampled_from((*KINDS, *KINDS, None, *_ends(paths))))
     effects = draw(st.lists(st.sampled_from((count_a, count_b, ask, *RAISING.values())), max_size=2, unique=True))
-    if trigger is None:
+    if trigger is None or isinstance(trigger, Done):  # a done event may lead to where it comes from
         conditions, effects = [may_spin, *conditions], [spin]
     inside = dest is not None and dest.startswith(source + SEPARATOR) and not paths[source].parallel
     return Transition(

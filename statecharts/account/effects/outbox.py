@@ -1,13 +1,14 @@
 """Messages on their way out: queued, kept, written, answered; or not."""
 
 from collections.abc import Iterable
+from math import isfinite
 from typing import Any
 
 from holdfast.engine import Event, Stamp, effect
 
 from .. import events as ev
 from .. import queue as q
-from ..commands import DropMessage, KeepMessage, SendOutcome, Sent, SettleSend, TransmitMessage
+from ..commands import DropMessage, KeepMessage, LoadMessages, SendOutcome, Sent, SettleSend, TransmitMessage
 from ..context import Account, Queued
 from .shared import Out
 
@@ -24,8 +25,8 @@ def refuse_send(outcome: SendOutcome) -> Any:
 
 
 def _queued(e: ev.SendRequested, at: Stamp) -> Queued:
-    due = None if e.life_s is None else at.now + e.life_s
-    return Queued(trace=e.trace, chat=e.chat, size=e.size, due=due)
+    due = at.now + e.life_s if e.life_s is not None and isfinite(e.life_s) else None
+    return Queued(trace=e.trace, chat=e.chat, size=e.size, due=due, lasting=e.lasting)
 
 
 @effect(SettleSend)
@@ -52,8 +53,9 @@ def enqueue_for_oldest(a: Account, e: ev.SendRequested, at: Stamp) -> Out:
     oldest = q.droppable(a)
     if oldest is None:
         return a, (SettleSend(e.trace, "full", "no"),)
-    room, told = _settled(a, (oldest,), "dropped")
-    return room.but(queue=(*room.queue, _queued(e, at))), (*told, KeepMessage(e.trace))
+    rest = q.without(a, (oldest,))
+    told = SettleSend(oldest.trace, "dropped", q.sent(oldest))
+    return rest.but(queue=(*rest.queue, _queued(e, at))), (told, DropMessage(oldest.trace), KeepMessage(e.trace))
 
 
 def _settled(a: Account, gone: Iterable[Queued], outcome: SendOutcome, sent: Sent | None = None, code: str = "") -> Out:
@@ -138,8 +140,36 @@ def settle_overdue(a: Account, e: Event, at: Stamp) -> Out:
     """What is past its time is given up; what only lacks its answer may be written once more."""
     alive = a.but(dead_chats=tuple(one for one in a.dead_chats if one.until > at.now))
     after, told = _settled(alive, q.expired(alive, at.now), "expired")
-    missed = [one for one in after.queue if q.is_missed(one, at.now)]
+    missed = q.missed(after, at.now)
     return q.changed(after, [q.but(one, answer_by=None, misses=one.misses + 1) for one in missed]), told
+
+
+@effect()
+def stop_listening(a: Account, e: Event, at: Stamp) -> Out:
+    """Nothing is read, so that answers may wait unread."""
+    return a.but(deaf=True), ()
+
+
+@effect()
+def listen_again(a: Account, e: Event, at: Stamp) -> Out:
+    """Each answer gets its time anew."""
+    again = [q.but(one, answer_by=at.now + a.policy.ack_s) for one in a.queue if q.is_under_way(one)]
+    return q.changed(a.but(deaf=False), again), ()
+
+
+@effect(LoadMessages)
+def load_messages(a: Account, e: Event, at: Stamp) -> Out:
+    return a.but(reload_at=None), (LoadMessages(),)
+
+
+@effect()
+def take_found(a: Account, e: ev.MessagesFound, at: Stamp) -> Out:
+    return q.joined(a, e.queued), ()
+
+
+@effect()
+def note_unreadable(a: Account, e: Event, at: Stamp) -> Out:
+    return a.but(reload_at=at.now + a.policy.store_retry_cap_s), ()
 
 
 @effect(SettleSend, DropMessage, KeepMessage)
@@ -152,13 +182,22 @@ def refuse_biggest(a: Account, e: ev.SocketClosed, at: Stamp) -> Out:
 @effect()
 def recall(a: Account, e: Event, at: Stamp) -> Out:
     """The connection is gone: what had no answer yet is written again on the next one."""
-    return q.changed(a, [q.but(one, answer_by=None) for one in a.queue if q.is_under_way(one)]), ()
+    under_way = [one for one in a.queue if q.is_under_way(one)]
+    return q.changed(a.but(deaf=False), [q.but(one, answer_by=None) for one in under_way]), ()
 
 
 @effect(SettleSend, DropMessage, KeepMessage)
 def forget_sends(a: Account, e: Event, at: Stamp) -> Out:
-    """Who is paired next may be somebody else."""
-    return _settled(a, (*a.queue, *a.crowd), "unpaired")
+    """The person logs out: nothing of theirs is sent any more."""
+    return _settled(a.but(dead_chats=()), (*a.queue, *a.crowd), "unpaired")
+
+
+@effect(SettleSend, DropMessage, KeepMessage)
+def set_aside(a: Account, e: Event, at: Stamp) -> Out:
+    """Who is paired next may be somebody else: who waits is told, and the rest stays in the store for its own user."""
+    staying = [one for one in a.queue if one.lasting and one.kept]
+    rest = q.without(a, staying).but(dead_chats=(), reload_at=None)
+    return _settled(rest, (*rest.queue, *rest.crowd), "unpaired")
 
 
 @effect(SettleSend)

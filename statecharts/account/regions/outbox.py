@@ -37,7 +37,15 @@ def _both(trigger: object, **row: object) -> tuple[Transition, ...]:
 
 OUTBOX_ROWS = (
     Row(trigger=ev.HelloAccepted, source="outbox/shut", dest="outbox/open", conditions=(In(HELLO),), rules="P56"),
+    Row(trigger=ev.ReadingPaused, source="outbox/open", dest="outbox/open", effects=(do.stop_listening,), rules="P43"),
+    Row(trigger=ev.ReadingResumed, source="outbox/open", dest="outbox/open", effects=(do.listen_again,), rules="P43"),
     Row(trigger=ev.SessionEnded, source="outbox/open", dest="outbox/shut", effects=(do.recall,), rules="P56"),
+    # what the message store keeps of this user
+    *_both(ev.CredentialsAdopted, effects=(do.load_messages,), rules="P56"),
+    *_both(ev.MessagesFound, effects=(do.take_found,), rules="P56"),
+    *_both(ev.MessagesUnreadable, effects=(do.note_unreadable,)),
+    *(Row(trigger=After(f"{state}_look"), source=f"outbox/{state}", dest=f"outbox/{state}",
+          conditions=(g.may_reload,), effects=(do.load_messages,)) for state in ("shut", "open")),
     # somebody wants to send
     *(Row(trigger=ev.SendRequested, source=("outbox/shut", "outbox/open"), dest=None, conditions=(In(state),),
           effects=(do.refuse_send("unpaired"),)) for state in _UNPAIRED),
@@ -72,7 +80,9 @@ OUTBOX_ROWS = (
     Row(trigger=After("open_look"), source="outbox/open", dest="outbox/open", effects=(do.settle_overdue,),
         rules="P56"),
     *(Row(trigger=trigger, source=("outbox/shut", "outbox/open"), dest="outbox/shut", conditions=(g.is_somebody_else,),
-          effects=(do.forget_sends,), rules="P11") for trigger in (ev.CredentialsRead, ev.CredentialsChanged)),
+          effects=(do.set_aside,), rules="P11") for trigger in (ev.CredentialsRead, ev.CredentialsChanged)),
+    *(Row(trigger=trigger, source=("outbox/shut", "outbox/open"), dest="outbox/shut", effects=(do.set_aside,),
+          rules="P11 P56") for trigger in (ev.LoggedOut, ev.TokenRefused)),
     Row(trigger=ev.LogoutRequested, source=("outbox/shut", "outbox/open"), dest="outbox/shut",
         effects=(do.forget_sends,), rules="P11 P56"),
     Row(trigger=ev.StopRequested, source=("outbox/shut", "outbox/open"), dest="outbox/stopped",

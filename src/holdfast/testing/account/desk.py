@@ -32,7 +32,15 @@ class Sheet:
 
     def queued(self) -> Queued:
         """As the next process finds it."""
-        return Queued(trace=self.trace, chat=self.chat, size=self.size, due=self.due, kept=True, sent_on=FORMER_PROCESS)
+        return Queued(
+            trace=self.trace,
+            chat=self.chat,
+            size=self.size,
+            due=self.due,
+            lasting=True,
+            kept=True,
+            sent_on=FORMER_PROCESS,
+        )
 
 
 class Drawer:

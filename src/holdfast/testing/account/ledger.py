@@ -11,6 +11,7 @@ from holdfast.statecharts import (
     CredentialsRead,
     HelloAccepted,
     HelloRefused,
+    MessagesFound,
     OpenSocket,
     Policy,
     PostRefresh,
@@ -109,6 +110,9 @@ class Ledger:
             self.stopped_at = step.stamp.now
         if isinstance(step.event, SendRequested):
             self.asked.add(step.event.trace)
+        if isinstance(step.event, MessagesFound):
+            self.asked |= {one.trace for one in step.event.queued}
+        self.asked -= _set_aside(step)
         for settled in step.given(SettleSend):
             self.settled[settled.trace] = self.settled.get(settled.trace, 0) + 1
         self._note_tokens(step)
@@ -207,3 +211,12 @@ def _rotation(step: Taken) -> tuple[float, float] | None:
 def rejects(policy: Policy, event: HelloRefused) -> bool:
     """The reason names the token."""
     return classify(policy.classifier, event.reason) is Verdict.TOKEN_REJECTED
+
+
+def _set_aside(step: Taken) -> set[str]:
+    """What left the queue without a word, since its user is logged out: the message store still has it."""
+    told = {one.trace for one in step.given(SettleSend)}
+    lasting = {one.trace for one in step.before.context.queue if one.lasting and one.kept}
+    still = {one.trace for one in (*step.account.queue, *step.account.crowd)}
+    is_out = step.account.credential is None or step.after.matches("credentials/refused")
+    return lasting - told - still if is_out else set[str]()

@@ -19,7 +19,6 @@ from holdfast.statecharts import (
     ResumeRequested,
     StopRequested,
     account_chart,
-    loaded,
 )
 
 from .disk import secrets
@@ -83,12 +82,11 @@ class LifeMachine(RuleBasedStateMachine):
 
     def _boot(self) -> None:
         self.world.memory = Memory()
-        queued = self.world.waiting()
-        self.properties.ledger = Ledger(asked={one.trace for one in queued})
+        self.properties.ledger = Ledger()
         self.former = []
         self.fuse = -1
         stamp = self.world.stamp(self.chance)
-        self.snapshot, commands = start(self.chart, loaded(Account(policy=self.policy), queued), stamp)
+        self.snapshot, commands = start(self.chart, Account(policy=self.policy), stamp)
         self.properties.ledger.timers = {armed.serial: armed.timer for armed in self.snapshot.timers}
         for command in commands:
             self.world.execute(command)

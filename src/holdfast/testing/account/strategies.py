@@ -8,7 +8,7 @@ import msgspec
 from hypothesis import strategies as st
 
 from holdfast.engine import Armed, Event, Snapshot, TimerFired
-from holdfast.statecharts import COMPAT, EXACT, SEED, Credential, MessageRefused, Policy, account_chart
+from holdfast.statecharts import COMPAT, EXACT, SEED, Credential, MessageRefused, Policy, Queued, account_chart
 
 WALLS = st.floats(0, 4e9)
 GENERATIONS = st.integers(0, 4)
@@ -46,6 +46,7 @@ def policies() -> st.SearchStrategy[Policy]:
     return st.builds(Policy.scaled, strict | st.just(COMPAT), st.sampled_from((1.0, 0.001, 20.0)))
 
 
+_WAITING = st.builds(Queued, trace=TRACES, chat=st.just("cnv_1"), size=st.just(1), due=st.none())
 _FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "generation": GENERATIONS,
     "credential": st.none() | credentials(),
@@ -74,6 +75,8 @@ _FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "ack_epoch": st.just("epoch"),
     "user_id": st.sampled_from((None, "usr_1", "usr_2")),
     "ours": st.booleans(),
+    "lasting": st.booleans(),
+    "queued": st.lists(_WAITING, max_size=3, unique_by=lambda one: one.trace).map(tuple),
 }
 _CLOSE_CODES = st.sampled_from((1000, 1005, 1006, 1009, 4001))
 _ANSWER_CODES = st.sampled_from(("", "bad_request", "not_member"))

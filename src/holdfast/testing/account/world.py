@@ -34,14 +34,16 @@ from holdfast.statecharts import (
     HelloRefused,
     KeepMessage,
     LoadCredentials,
+    LoadMessages,
     MessageAcked,
     MessageRefused,
+    MessagesFound,
+    MessagesUnreadable,
     MirrorFailed,
     MirrorWritten,
     OpenSocket,
     Ponged,
     PostRefresh,
-    Queued,
     RefreshFailed,
     RefreshSucceeded,
     RefreshSuperseded,
@@ -107,6 +109,7 @@ class Memory:
     reading: bool = True
     desk: Desk = field(default_factory=Desk)
     coming: Letter | None = None  # comes with the event that is looked at
+    settled: set[str] = field(default_factory=set[str])  # messages that it is over with
 
 
 class World:
@@ -171,10 +174,11 @@ class World:
             Authenticate: self._authenticate,
             CloseSocket: self._close,
             SendPing: lambda command: self._ping(command.socket),
+            LoadMessages: lambda command: self.tell(self._messages()),
             KeepMessage: lambda command: self.memory.desk.work.append(command),
             DropMessage: lambda command: self.memory.desk.work.append(command),
             TransmitMessage: self._write,
-            SettleSend: lambda command: self.outcomes.update({command.trace: command.outcome}),
+            SettleSend: self._note_end,
             ExpectHandling: lambda command: self.memory.desk.expect(command),
             Deliver: lambda command: self._hand_over(),
             SendReceipt: self._acknowledge,
@@ -394,10 +398,17 @@ class World:
         if outcome is not None:
             self.tell(outcome)
 
-    def waiting(self) -> tuple[Queued, ...]:
-        """What a new process finds in the message store."""
-        self.stale |= {trace for trace in self.drawer.kept if self.outcomes.get(trace, "ended") != "ended"}
-        return tuple(sheet.queued() for sheet in self.drawer.kept.values())
+    def _messages(self) -> Event:
+        """What the message store keeps, without what this process knows to be over."""
+        if self.drawer.broken:
+            return MessagesUnreadable()
+        found = [sheet for trace, sheet in self.drawer.kept.items() if trace not in self.memory.settled]
+        self.stale |= {sheet.trace for sheet in found if self.outcomes.get(sheet.trace, "ended") != "ended"}
+        return MessagesFound(tuple(sheet.queued() for sheet in found))
+
+    def _note_end(self, command: SettleSend) -> None:
+        self.outcomes[command.trace] = command.outcome
+        self.memory.settled.add(command.trace)
 
     def post(self, chat: str, readable: bool = True) -> None:
         """Somebody writes to the account."""
