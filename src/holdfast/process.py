@@ -134,6 +134,7 @@ class GatewayProcess:
             raise Stopped(_ENDED)
         self._runner = ProcessRunner(self._settings, self._feed.put)
         self._task = asyncio.create_task(self._runner.run())
+        self._task.add_done_callback(lambda task: self._end_feed())  # also when a bug of ours ended it
         try:
             await self._runner.begun.wait()
         except BaseException:
@@ -158,7 +159,11 @@ class GatewayProcess:
             await asyncio.wait((task, stopped), timeout=self._patience_s, return_when=asyncio.FIRST_COMPLETED)
         task.cancel()
         await asyncio.wait((task,), timeout=self._patience_s)
-        self._feed.put(ProcessStatus(state=ProcessState.STOPPED))
+        self._end_feed()
+
+    def _end_feed(self) -> None:
+        if self._feed.newest.state is not ProcessState.STOPPED:
+            self._feed.put(ProcessStatus(state=ProcessState.STOPPED))
         self._feed.finish()
 
     @property

@@ -10,9 +10,9 @@ from .real import RealGateway, Unavailable, only_one
 TOKEN = "shared-token-of-the-live-tests"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealGateway]:
-    """A running one. Without it the test is skipped, and told why."""
+    """A running one, which ends with the file: there is memory for one. Without it its tests are skipped."""
     folder: Path = tmp_path_factory.mktemp("openclaw")
     try:
         with only_one():

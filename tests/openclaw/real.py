@@ -69,7 +69,7 @@ class RealGateway:
             RuntimeError: it ended, or took too long; with what it printed last.
         """
         node, package = find_node(), find_package()
-        self._configure()
+        write_settings(self.folder, self.token)
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("OPENCLAW_")}
         with (self.folder / "printed.log").open("ab") as printed:
             self._process = subprocess.Popen(
@@ -107,18 +107,6 @@ class RealGateway:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)  # its helpers
 
-    def _configure(self) -> None:
-        settings = {
-            "gateway": {"mode": "local", "bind": "loopback", "auth": {"mode": "token", "token": self.token}},
-            "logging": {"file": str(self.folder / "openclaw.log")},
-            **SETTINGS,
-        }
-        path = self.folder / ".openclaw/openclaw.json"
-        if not path.exists():
-            path.parent.mkdir(parents=True, mode=0o700)
-            path.touch(mode=0o600)
-            path.write_text(json.dumps(settings))
-
     def _wait_until_ready(self, process: subprocess.Popen[bytes]) -> None:
         with httpx.Client(base_url=f"http://127.0.0.1:{self.port}", trust_env=False) as client:
             for _ in range(int(READY_S / PROBE_S)):
@@ -133,6 +121,20 @@ class RealGateway:
 
     def _printed(self) -> str:
         return (self.folder / "printed.log").read_text(errors="replace")[-2000:].replace(self.token, "<token>")
+
+
+def write_settings(home: Path, token: str) -> None:
+    """Configure the gateway whose home that is, unless it has been configured. It logs to ``openclaw.log`` there."""
+    settings = {
+        "gateway": {"mode": "local", "bind": "loopback", "auth": {"mode": "token", "token": token}},
+        "logging": {"file": str(home / "openclaw.log")},
+        **SETTINGS,
+    }
+    path = home / ".openclaw/openclaw.json"
+    if not path.exists():
+        path.parent.mkdir(parents=True, mode=0o700)
+        path.touch(mode=0o600)
+        path.write_text(json.dumps(settings))
 
 
 def _is_ready(client: httpx.Client) -> bool:

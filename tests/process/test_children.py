@@ -507,3 +507,23 @@ def test_the_profile_of_openclaw() -> None:
 def _profile(**changes: object) -> ProcessProfile:
     known = {"readiness": PROFILE.readiness, "failures": PROFILE.failures}
     return ProcessProfile(**known | changes)  # type: ignore[arg-type]
+
+
+async def test_a_bug_of_ours_ends_it_with_its_error_and_not_in_a_hang(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(port: int) -> bool:
+        raise ZeroDivisionError("a bug")
+
+    async def use() -> None:
+        async with site.manager() as gateway:
+            started = gateway.start()
+            with pytest.raises(Stopped):
+                await gateway.wait_running()
+            with pytest.raises(Stopped):
+                await started
+            assert [status.state async for status in gateway.statuses()] == [S.STOPPED]
+
+    monkeypatch.setattr("holdfast.adapters.process.is_free", broken)
+    with pytest.raises(ZeroDivisionError):
+        await use()

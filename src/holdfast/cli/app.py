@@ -9,7 +9,7 @@ from typer.core import TyperGroup
 
 from .. import AccountBusy, ConfigError, HoldfastError, StoreError
 from ..sandbox import StateFileError
-from . import accounts, demo, diagrams, run, sandbox
+from . import accounts, demo, diagrams, gateway, run, sandbox
 
 NO: Final = 1
 USAGE: Final = 2
@@ -82,4 +82,6 @@ app.command(epilog=EPILOG)(accounts.activate)
 app.command(epilog=EPILOG)(accounts.status)
 app.command(epilog=EPILOG)(accounts.logout)
 app.command(epilog=EPILOG)(sandbox.sandbox)
+# What comes after the first word of the gateway's command is the gateway's.
+app.command(epilog=EPILOG, context_settings={"allow_interspersed_args": False})(gateway.gateway)
 app.command(epilog=EPILOG)(diagrams.diagrams)

@@ -17,7 +17,7 @@ from .. import ConfigError, Identity, Link, Message, Status
 from . import settings as given
 from .jsonl import converse
 from .lines import LineReader, LineWriter
-from .show import Screen, status_text
+from .show import Screen, clock, status_text
 from .stopping import Stop, stop_on_signals
 from .telling import notice
 from .terminal import visible
@@ -123,19 +123,19 @@ async def _show_statuses(link: Link, console: Console, stop: Stop) -> None:
     async for status in link.statuses():
         line = status_line(status)
         if line != shown:
-            console.print(Text.assemble((f"{_clock()}  ", "dim"), line))
+            console.print(Text.assemble((f"{clock()}  ", "dim"), line))
         shown = line
     stop.ask()
 
 
 async def _show_messages(link: Link, console: Console) -> None:
     async for message in link:
-        console.print(Text.assemble((f"{_clock()}  ", "dim"), _message_line(message)))
+        console.print(Text.assemble((f"{clock()}  ", "dim"), _message_line(message)))
 
 
 def status_line(status: Status) -> Text:
     """One status in one line: the state, and whatever there is to say about it."""
-    wait = "" if status.retry_at is None else f"again at {_clock(status.retry_at)}"
+    wait = "" if status.retry_at is None else f"again at {clock(status.retry_at)}"
     expiry = "" if status.token_expires_at is None or not status.connected else _expiry(status.token_expires_at)
     return status_text(status, wait, expiry)
 
@@ -147,7 +147,3 @@ def _message_line(message: Message) -> Text:
 
 def _expiry(at: float) -> str:
     return f"token good until {datetime.fromtimestamp(at).astimezone():%Y-%m-%d %H:%M:%S}"
-
-
-def _clock(at: float | None = None) -> str:
-    return f"{datetime.now().astimezone() if at is None else datetime.fromtimestamp(at).astimezone():%H:%M:%S}"

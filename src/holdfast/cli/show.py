@@ -4,6 +4,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from datetime import datetime
 from typing import Final
 
 import msgspec
@@ -59,6 +60,11 @@ class Screen(Console):
         # What is buffered still would fail when the interpreter ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         self.on_gone()
+
+
+def clock(at: float | None = None) -> str:
+    """The local time of day, now or at a moment in epoch seconds."""
+    return f"{datetime.now().astimezone() if at is None else datetime.fromtimestamp(at).astimezone():%H:%M:%S}"
 
 
 def status_text(status: Status, *more: str) -> Text:

@@ -2,12 +2,12 @@
 
 import asyncio
 import signal
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any, Final
 
-CODES: Final[dict[int, int]] = {signal.SIGTERM: 0, signal.SIGINT: 130}
+CODES: Final[Mapping[int, int]] = {signal.SIGTERM: 0, signal.SIGINT: 130}
 
 
 class Stop:
@@ -29,17 +29,19 @@ class Stop:
 
 
 @contextmanager
-def stop_on_signals() -> Generator[Stop]:
-    """A stop that the first signal asks for. The second one does what it would do without us: end at once."""
+def stop_on_signals(codes: Mapping[int, int] = CODES) -> Generator[Stop]:
+    """A stop that the first of these signals asks for, with its exit code. The second one ends us at once, as it would
+    without this.
+    """
     stop = Stop()
     loop = asyncio.get_running_loop()
     former: dict[int, Any] = {}
 
     def on_signal(number: int, frame: FrameType | None) -> None:
         signal.signal(number, former[number])
-        loop.call_soon_threadsafe(stop.ask, CODES[number])
+        loop.call_soon_threadsafe(stop.ask, codes[number])
 
-    for number in CODES:
+    for number in codes:
         former[number] = signal.getsignal(number)
         signal.signal(number, on_signal)
     try:
