@@ -94,6 +94,7 @@ async def _supervise(kept: GatewayProcess, port: int, json: bool) -> int:
         screen.on_gone = stop.ask
         if screen.is_terminal and not json:
             screen.print(f"gateway on port {port}. Ctrl-C ends it.", style="dim")
+        last = kept.status
         # The teller is outside: it tells of the stop, too.
         async with create_task_group() as tellers, kept:
             tellers.start_soon(_tell, kept, stop, partial(screen.print, soft_wrap=True), json)
