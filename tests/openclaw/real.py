@@ -108,15 +108,14 @@ class RealGateway:
                 os.killpg(process.pid, signal.SIGKILL)  # its helpers
 
     def _wait_until_ready(self, process: subprocess.Popen[bytes]) -> None:
-        with httpx.Client(base_url=f"http://127.0.0.1:{self.port}", trust_env=False) as client:
-            for _ in range(int(READY_S / PROBE_S)):
-                if _is_ready(client):
-                    return
-                try:
-                    code = process.wait(PROBE_S)
-                except subprocess.TimeoutExpired:
-                    continue
-                raise RuntimeError(f"the gateway ended with {code}: {self._printed()}")
+        for _ in range(int(READY_S / PROBE_S)):
+            if is_ready(self.port):
+                return
+            try:
+                code = process.wait(PROBE_S)
+            except subprocess.TimeoutExpired:
+                continue
+            raise RuntimeError(f"the gateway ended with {code}: {self._printed()}")
         raise RuntimeError(f"the gateway was not ready after {READY_S:.0f} s: {self._printed()}")
 
     def _printed(self) -> str:
@@ -137,9 +136,10 @@ def write_settings(home: Path, token: str) -> None:
         path.write_text(json.dumps(settings))
 
 
-def _is_ready(client: httpx.Client) -> bool:
+def is_ready(port: int) -> bool:
+    """True once it can be used: some seconds after its first challenge."""
     try:
-        return client.get("/readyz").status_code == 200
+        return httpx.get(f"http://127.0.0.1:{port}/readyz", trust_env=False).status_code == 200
     except httpx.TransportError:
         return False
 

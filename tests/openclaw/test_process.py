@@ -14,7 +14,7 @@ from holdfast import ProcessState as S
 
 from ..process.kit import eventually, free_port, until
 from .conftest import TOKEN
-from .real import ENVIRONMENT, Unavailable, find_node, find_package, only_one, write_settings
+from .real import ENVIRONMENT, Unavailable, find_node, find_package, is_ready, only_one, write_settings
 
 pytestmark = [pytest.mark.anyio, pytest.mark.openclaw, pytest.mark.slow]
 
@@ -43,6 +43,10 @@ class Home:
             policy=POLICY,
             lock_folder=self.folder / "locks",
         )
+
+    @property
+    def log(self) -> str:
+        return (self.folder / "openclaw.log").read_text()
 
     def pids(self) -> list[int]:
         """All that run with this home, helpers in whatever process group included."""
@@ -114,8 +118,11 @@ async def attached(home: Home) -> AsyncGenerator[GatewayProcess]:
 async def restart_inside(home: Home, gateway: GatewayProcess, guest: GatewayProcess, before: ProcessStatus) -> None:
     """The gateway restarts within its process: both managers see it silent, and neither starts another."""
     assert before.pid is not None
+    await eventually(lambda: is_ready(home.port))  # else it may not heed the signal yet
     os.kill(before.pid, signal.SIGUSR2)
+    await eventually(lambda: "received SIGUSR2; restarting" in home.log)
     await until(guest, lambda status: status.state is S.RECONNECTING)
+    await eventually(lambda: is_ready(home.port))
     await eventually(lambda: guest.status.state is S.RUNNING and not gateway.status.last_error)
     assert (gateway.status.state, gateway.status.pid) == (S.RUNNING, before.pid)
     assert gateway.status.connected_at == before.connected_at
