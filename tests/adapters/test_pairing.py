@@ -2,6 +2,7 @@
 
 import logging
 
+import httpx
 import pytest
 
 from holdfast.adapters import ClawChat, Identity, PairingFailed, http_client, http_pool, pair
@@ -80,9 +81,41 @@ async def test_after_any_answer_and_after_none_the_code_is_not_posted_again(
         with caplog.at_level(logging.DEBUG), pytest.raises(PairingFailed) as caught:
             await redeem(gateway, CODE)
         assert caught.value.code == code
+        assert caught.value.spent
         assert gateway.counters.pairing_posts == 1
     shown = f"{caught.value} {caught.value!r} {vars(caught.value)} {caplog.text}"
     assert CODE not in shown
+
+
+async def test_a_code_that_found_no_connection_is_still_good() -> None:
+    async with serve() as gateway:
+        pass
+    with pytest.raises(PairingFailed, match="try the same one again") as caught:
+        await redeem(gateway, CODE)
+    assert (caught.value.code, caught.value.spent) == (None, False)
+    assert CODE not in f"{caught.value} {caught.value!r}"
+
+
+@pytest.mark.parametrize(
+    ("error", "spent"),
+    [
+        (httpx.ConnectError, False),
+        (httpx.ConnectTimeout, False),
+        (httpx.PoolTimeout, False),
+        (httpx.ProxyError, False),
+        (httpx.WriteError, True),
+        (httpx.ReadTimeout, True),
+        (httpx.RemoteProtocolError, True),
+    ],
+)
+async def test_what_failed_tells_whether_the_code_left(error: type[httpx.TransportError], spent: bool) -> None:
+    def fail(request: httpx.Request) -> httpx.Response:
+        raise error("no luck", request=request)
+
+    async with httpx.AsyncClient(transport=httpx.MockTransport(fail)) as client:
+        with pytest.raises(PairingFailed) as caught:
+            await pair(client, DIALECT, "https://host.example", CODE, lambda taken: taken, device_id="dev-1")
+    assert caught.value.spent is spent
 
 
 async def test_a_used_code_is_refused_by_its_number() -> None:

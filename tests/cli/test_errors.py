@@ -134,7 +134,9 @@ def test_a_state_folder_that_is_none(command: tuple[str, ...], tmp_path: Path) -
 def test_a_service_that_is_not_there(tmp_path: Path) -> None:
     result = invoke("activate", SECRET, STATE_DIR=str(tmp_path))
     assert result.exit_code == 1
-    assert "pairing failed (no answer: ConnectError" in one_line(result)
+    said = one_line(result)
+    assert "pairing failed (no connection: ConnectError" in said
+    assert "try the same one again" in said
 
 
 @pytest.mark.parametrize(

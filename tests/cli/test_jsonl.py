@@ -344,7 +344,7 @@ def test_after_a_logout_it_lives_on_and_waits_to_be_paired(paired: tuple[Talk, L
     code = gateway.new_code()
     talk.ask("activate", id="a1", code=f"{code}-wrong")
     refused = talk.result("a1")
-    assert (refused["ok"], refused["kind"]) == (False, "PairingFailed")
+    assert (refused["ok"], refused["kind"], refused["spent"]) == (False, "PairingFailed", True)
     talk.ask("activate", id="a2", code=code)
     assert talk.result("a2")["ok"]
     talk.state("connected")
