@@ -125,6 +125,7 @@ async def test_a_used_code_is_refused_by_its_number() -> None:
         with pytest.raises(PairingFailed) as caught:
             await redeem(gateway, code)
     assert caught.value.code == 16000
+    assert str(caught.value).startswith("pairing failed with code 16000 (pairing code unknown or used); ")
     assert code not in str(caught.value)
 
 
@@ -132,7 +133,7 @@ async def test_a_used_code_is_refused_by_its_number() -> None:
 async def test_a_service_that_echoes_the_code_finds_it_blotted_out(monkeypatch: pytest.MonkeyPatch) -> None:
     async with serve() as gateway:
         gateway.inject("pairing", "code", code=16000)
-        monkeypatch.setattr("holdfast.adapters.clawchat_http._message", lambda envelope: f"unknown code {CODE}")  # pyright: ignore[reportUnknownLambdaType, reportUnknownArgumentType]
+        monkeypatch.setattr("holdfast.adapters.clawchat_http._words", lambda envelope: f"unknown code {CODE}")  # pyright: ignore[reportUnknownLambdaType, reportUnknownArgumentType]
         with pytest.raises(PairingFailed) as caught:
             await redeem(gateway, CODE)
     assert caught.value.reason == "unknown code [redacted]"
