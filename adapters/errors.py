@@ -86,7 +86,7 @@ class NotConnected(SendError):
     """There was no live connection in time. Nothing was sent."""
 
     def __init__(self) -> None:
-        super().__init__("not connected; wait with `await link.wait_ready()` and try again")
+        super().__init__("not connected in time; nothing was sent: give it longer, or see status.reason")
 
 
 class ConnectionLost(SendError):

@@ -151,6 +151,7 @@ def test_sends_that_fail_say_how(paired: tuple[Talk, Line], gateway: Sandbox) ->
     talk.ask("send", id="s7", chat_id=chat, text="hello", timeout=0.2)
     late = talk.result("s7")
     assert (late["kind"], late["sent"]) == ("NotConnected", "no")
+    assert late["error"] == "not connected in time; nothing was sent: give it longer, or see status.reason"
     gateway.post("clear")
     talk.state("connected")
     gateway.post("fault", point="send", kind="refuse", reason="not_member")
