@@ -60,6 +60,14 @@ def test_a_wrong_setting(settings: dict[str, str], said: str, tmp_path: Path) ->
     assert not (tmp_path / "state").exists()
 
 
+@pytest.mark.parametrize(("arguments", "settings"), [(("--explicit",), {}), ((), {"EXPLICIT": "1"})])
+def test_what_is_for_a_program_alone(arguments: tuple[str, ...], settings: dict[str, str], tmp_path: Path) -> None:
+    result = invoke("run", *arguments, STATE_DIR=str(tmp_path / "state"), **settings)
+    assert result.exit_code == 2
+    assert one_line(result) == "holdfast: --explicit: needs --jsonl\n"
+    assert not (tmp_path / "state").exists()
+
+
 @pytest.mark.parametrize("command", [("run",), ("activate", "CODE"), ("logout",)])
 @pytest.mark.parametrize(
     ("name", "content", "said"),
