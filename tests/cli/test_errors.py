@@ -33,13 +33,19 @@ def one_line(result: Result) -> str:
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"WS_URL": ""}, "is not set; give --ws-url or HOLDFAST_WS_URL"),
+        ({"WS_URL": ""}, "--ws-url: the WebSocket URL is not set; give it here, or as HOLDFAST_WS_URL"),
         ({"WS_URL": "https://host/ws"}, "must begin with wss://"),
         ({"WS_URL": "ftp://host/ws"}, "must begin with wss://"),
-        ({"WS_URL": "ws://gateway.example/ws"}, "unencrypted"),
+        (
+            {"WS_URL": "ws://gateway.example/ws"},
+            "unencrypted; use wss://, or allow it: --insecure-host gateway.example",
+        ),
         ({"WS_URL": f"wss://me:{SECRET}@host/ws"}, "must not hold a user name or password"),
         ({"WS_URL": f"wss://host/ws?token={SECRET}"}, "must not have a query"),
-        ({"BASE_URL": "http://gateway.example"}, "unencrypted"),
+        (
+            {"BASE_URL": "http://gateway.example"},
+            "unencrypted; use https://, or allow it: --insecure-host gateway.example",
+        ),
         ({"BASE_URL": "wss://host"}, "must begin with https://"),
         ({"DEVICE_ID": "x" * 129}, "129 bytes long; use at most 128"),
         ({"DEVICE_ID": "é" * 65}, "130 bytes long; use at most 128"),
@@ -137,6 +143,13 @@ def test_a_state_folder_that_is_none(command: tuple[str, ...], tmp_path: Path) -
     result = invoke(*command, STATE_DIR=str(tmp_path / "file"))
     assert result.exit_code == 3
     assert "check the path" in one_line(result)
+
+
+def test_a_pairing_without_a_service(tmp_path: Path) -> None:
+    result = invoke("activate", SECRET, WS_URL="", STATE_DIR=str(tmp_path / "state"))
+    assert result.exit_code == 2
+    assert "--base-url: the base URL is not set; give it here" in one_line(result)
+    assert not (tmp_path / "state").exists()
 
 
 def test_a_service_that_is_not_there(tmp_path: Path) -> None:
