@@ -50,8 +50,9 @@ async def pair(
     """Redeem ``code``, and give ``take`` what it brought before anything else can happen, also a cancellation (P06).
 
     What ``take`` returns or raises is the outcome. A code works once, so nothing is tried again after an answer, nor
-    after none. One that found no connection is still good. ``user_id`` is that of an earlier pairing, which the account keeps. If it no longer exists, the code is
-    still good and is posted once more without it. ``device_id`` is the one that refreshes must name from now on.
+    after none. One that found no connection is still good. ``user_id`` is that of an earlier pairing, which the account
+    keeps. If it no longer exists, the code is still good and is posted once more without it. ``device_id`` is the one
+    that refreshes must name from now on.
 
     Raises:
         PairingFailed: no tokens. Neither its message nor its attributes quote the code.
