@@ -25,14 +25,19 @@ T = TypeVar("T")
 
 
 class RestFailed(HoldfastError):
-    """The service did not answer a request, or not with what was asked for.
+    """The service refused a request, did not answer it, or not with what was asked for.
 
     ``status`` is the answer's HTTP status, None if there was no whole answer; ``code`` is the service's own, None where
     it gave none. ``reason`` is for people, and holds neither a token nor the answer.
     """
 
     def __init__(self, status: int | None, code: int | None, reason: str) -> None:
-        super().__init__(f"the service gave no answer to use: {reason}; try again later, or check the id")
+        refused = bool(code) or not (status is None or httpx.codes.is_success(status))
+        super().__init__(
+            f"the service refused: {reason}"
+            if refused
+            else f"the service gave no answer to use: {reason}; try again later, or check the id"
+        )
         self.status = status
         self.code = code
         self.reason = reason
@@ -116,7 +121,7 @@ async def _answer(client: httpx.AsyncClient, path: str) -> tuple[httpx.Response,
     async with client.stream("GET", path, headers={"Accept-Encoding": "identity"}) as response:
         body = await _body(response)
         if len(body) > ANSWER_BYTES_MAX:
-            raise RestFailed(response.status_code, None, "the answer is too long")
+            raise _unreadable(response, "the answer is too long")
         return response, body
 
 
@@ -141,9 +146,13 @@ def _data(response: httpx.Response, body: bytes) -> dict[str, Any]:
         if response.is_success and envelope.code == 0:
             return _decode(envelope.data, dict[str, Any])
     except _Unreadable as error:
-        reason = str(error) if response.is_success else f"HTTP {response.status_code}"
-        raise RestFailed(response.status_code, None, reason) from None
+        raise _unreadable(response, str(error)) from None
     raise RestFailed(response.status_code, envelope.code, _refusal(response, envelope))
+
+
+def _unreadable(response: httpx.Response, why: str) -> RestFailed:
+    """What a refusal says is no matter: its status is enough."""
+    return RestFailed(response.status_code, None, why if response.is_success else f"HTTP {response.status_code}")
 
 
 def _refusal(response: httpx.Response, envelope: _Envelope) -> str:

@@ -66,7 +66,7 @@ def read_pairing(response: httpx.Response) -> PairingAnswer:
         envelope = _envelope(response)
         if envelope.code != 0:
             gone = envelope.code == USER_GONE
-            return PairingDenied(code=envelope.code, reason=_message(envelope), user_is_gone=gone)
+            return PairingDenied(code=envelope.code, reason=_words(envelope), user_is_gone=gone)
         found = _decode(envelope.data, _Pairing)
         pair = _pair(found)
     except _Unreadable as error:
@@ -107,5 +107,9 @@ def _pair(found: _Tokens) -> TokenPair:
 
 
 def _message(envelope: _Envelope) -> str:
-    message = clean_text(envelope.message) if isinstance(envelope.message, str) else ""
-    return f"{envelope.code}: {message}" if message else str(envelope.code)
+    words = _words(envelope)
+    return f"{envelope.code}: {words}" if words else str(envelope.code)
+
+
+def _words(envelope: _Envelope) -> str:
+    return clean_text(envelope.message) if isinstance(envelope.message, str) else ""

@@ -67,7 +67,7 @@ class PairingGranted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PairingDenied(msgspec.Struct, frozen=True, kw_only=True):
-    """No tokens. ``code`` is None where none could be read.
+    """No tokens. ``code`` is None where none could be read; ``reason`` does not repeat it, and may be empty.
 
     ``user_is_gone``: only the user id was wrong, so that the same pairing code may be posted once more without one.
     """

@@ -86,7 +86,7 @@ class NotConnected(SendError):
     """There was no live connection in time. Nothing was sent."""
 
     def __init__(self) -> None:
-        super().__init__("not connected; wait with `await link.wait_ready()` and try again")
+        super().__init__("not connected in time; nothing was sent: give it longer, or see status.reason")
 
 
 class ConnectionLost(SendError):
@@ -144,13 +144,23 @@ class NotPaired(SendError):
 
 
 class PairingFailed(HoldfastError):
-    """Pairing was refused or its answer is unknown. ``code`` is the service's, None when it gave none."""
+    """Pairing was refused, or its answer is unknown, or there was no connection to ask over.
 
-    def __init__(self, code: int | None, reason: str | None = None) -> None:
+    ``code`` is the service's, None when it gave none. ``spent`` says whether another pairing code is needed: it is
+    False only if the code never left, so that the same one can be tried again.
+    """
+
+    def __init__(self, code: int | None, reason: str | None = None, *, spent: bool = True) -> None:
         detail = "".join((f" with code {code}" if code is not None else "", f" ({reason})" if reason else ""))
-        super().__init__(f"pairing failed{detail}; a pairing code works once, so get a new one and try again")
+        advice = (
+            "a pairing code works once, so get a new one and try again"
+            if spent
+            else "the code was not sent and is still good, so try the same one again"
+        )
+        super().__init__(f"pairing failed{detail}; {advice}")
         self.code = code
         self.reason = reason
+        self.spent = spent
 
 
 class BodyNotReplayable(HoldfastError):

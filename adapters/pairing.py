@@ -14,6 +14,8 @@ from .store import Identity
 from .vault import TokenPair, Vault
 
 CODE_CHARS_MAX: Final = 200
+UNSENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
+"""No connection could be made, so that the request never left."""
 
 T = TypeVar("T")
 
@@ -48,8 +50,9 @@ async def pair(
     """Redeem ``code``, and give ``take`` what it brought before anything else can happen, also a cancellation (P06).
 
     What ``take`` returns or raises is the outcome. A code works once, so nothing is tried again after an answer, nor
-    after none. ``user_id`` is that of an earlier pairing, which the account keeps. If it no longer exists, the code is
-    still good and is posted once more without it. ``device_id`` is the one that refreshes must name from now on.
+    after none. One that found no connection is still good. ``user_id`` is that of an earlier pairing, which the account
+    keeps. If it no longer exists, the code is still good and is posted once more without it. ``device_id`` is the one
+    that refreshes must name from now on.
 
     Raises:
         PairingFailed: no tokens. Neither its message nor its attributes quote the code.
@@ -65,6 +68,8 @@ async def pair(
         request = dialect.pair_request(client, base_url, code, device_id=device_id, user_id=user_id)
         try:
             return await fetch(client, request, read)
+        except UNSENT as error:
+            raise PairingFailed(None, _without(code, f"no connection: {describe(error)}"), spent=False) from None
         except httpx.HTTPError as error:
             return PairingDenied(code=None, reason=f"no answer: {describe(error)}")
 

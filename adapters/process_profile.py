@@ -80,5 +80,7 @@ OPENCLAW_PROFILE: Final = ProcessProfile(
     readiness=connect_challenge,
     # First its own: 78 is how it leaves when it refuses its configuration.
     failures=(*(FailureRule(phrase, Fault.CONFIG) for phrase in _CONFIG_PHRASES), *FAILURES),
+    # It warns of each of our probes, which leave without a connect frame.
+    noise=(*NOISE, NoiseRule(("closed before connect", "ua=holdfast/", "code=1000"), drop=True)),
 )
 """The OpenClaw gateway. Hand its token over in ``env`` as ``OPENCLAW_GATEWAY_TOKEN``."""

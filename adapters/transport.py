@@ -5,6 +5,7 @@ library's: TLS, proxies, the opening and closing handshakes, fragments, masks an
 """
 
 import asyncio
+import os
 import ssl
 from functools import partial
 from typing import Any, Final, Protocol, cast
@@ -304,6 +305,13 @@ def _asked(error: Exception) -> float:
     return retry_after_s(error.response.status_code, error.response.headers.raw_items())
 
 
+def _wording(error: OSError) -> str:
+    """The system's words: asyncio's quote the address as Python writes it. OpenSSL's numbers are no errno."""
+    if error.errno and error.errno > 0 and not isinstance(error, ssl.SSLError):
+        return os.strerror(error.errno)
+    return error.strerror or str(error)
+
+
 def _problem(error: Exception) -> str:
     """What went wrong, without the URL, headers or a proxy's password, which some of these errors quote."""
     if isinstance(error, InvalidStatus):
@@ -313,5 +321,5 @@ def _problem(error: Exception) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return clean_text(f"the server's certificate is not trusted: {error.verify_message}")
     if isinstance(error, OSError):
-        return clean_text(error.strerror or str(error)) or type(error).__name__
+        return clean_text(_wording(error)) or type(error).__name__
     return f"the opening handshake failed ({type(error).__name__})"

@@ -78,9 +78,8 @@ def _checked(setting: str, url: str, schemes: tuple[str, str], insecure_hosts: A
     if not host:
         raise ConfigError(setting, "names no host")
     if parts.scheme == plain and not (_is_loopback(host) or host in {name.lower() for name in insecure_hosts}):
-        raise ConfigError(
-            setting, f"would send tokens to {host} unencrypted; use {secure}://, or allow this host by name"
-        )
+        allow = f"--insecure-host {host} on the command line, insecure_hosts in the library"
+        raise ConfigError(setting, f"would send tokens to {host} unencrypted; use {secure}://, or allow it: {allow}")
 
 
 def _split(setting: str, url: str) -> SplitResult:

@@ -303,7 +303,7 @@ class Link:
         """Queue a text message for as long as it takes, and return its id as soon as the message store has it.
 
         How it ends is told by :meth:`inbound`: an :class:`Ack`, a :class:`Nack` or an :class:`Unsent`. With a durable
-        message store it survives the process.
+        message store it survives the process. With the id of a :meth:`send` under way it is that one, in its time.
 
         Raises:
             SendRefused, NotPaired, OutboxFull, ConnectionLost, StoreError, Stopped: as for :meth:`send`.
@@ -394,7 +394,8 @@ class Link:
         """Pair the account with a code; the link connects by itself then. ``user_id`` is for a store that knows none.
 
         Raises:
-            PairingFailed: the code was refused or cannot be one, or no answer came. Get a new code.
+            PairingFailed: the code was refused or cannot be one, or no answer came. Get a new code, unless its
+                ``spent`` is False: then there was no connection, and the same code can be tried again.
             StoreError: the new tokens could not be stored.
             Stopped: the link has stopped.
         """

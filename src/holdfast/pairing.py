@@ -24,7 +24,7 @@ async def activate(
     pairing, else the given one. Returns the new generation. Cancelled after the answer came, it has stored it.
 
     Raises:
-        PairingFailed: the code was refused, or no answer came.
+        PairingFailed: the code was refused, or no answer came; ``spent`` says whether a new one is needed.
         StoreError: the store cannot be used. The code may be spent then: get a new one.
     """
     known = store.read(account)

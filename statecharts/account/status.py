@@ -64,8 +64,8 @@ _REASONS: tuple[tuple[str, str], ...] = (
     ("credentials/unconfigured", "pair this account"),
     ("credentials/refused", "pair this account again: its token was refused and cannot be refreshed"),
     ("credentials/unreadable", "the store cannot be read; it is tried again"),
-    ("connection/parked/evicted", "another client uses this device's session; stop it, then resume"),
-    ("connection/parked/unreached", "the first connection failed; resume to try again"),
+    ("connection/parked/evicted", "another client uses this device's session; stop it, then resume, or start anew"),
+    ("connection/parked/unreached", "the first connection failed; resume to try again, or start anew"),
     ("refresh/working/unstored", "a rotated token cannot be stored; it is tried again"),
 )
 

@@ -169,17 +169,18 @@ async def test_a_refusal_is_told_with_its_codes(ask: Ask) -> None:
     assert refused.reason == "HTTP 200, code 4040: no suchchat"
     missing = await failure(Service(envelope(None, 404, "not found"), 404), ask)
     assert (missing.status, missing.code) == (404, 404)
-    assert "not found" in str(missing)
+    assert str(refused) == "the service refused: HTTP 200, code 4040: no suchchat"
+    assert str(missing) == "the service refused: HTTP 404, code 404: not found"
     again: RestFailed = pickle.loads(pickle.dumps(missing))
     assert (again.status, again.code, str(again)) == (404, 404, str(missing))
 
 
 @pytest.mark.parametrize("status", [302, 400, 404, 429, 500, 503])
 async def test_another_status_is_an_error_whatever_the_body(status: int) -> None:
-    for body, code in ((b"<html>", None), (b"", None), (envelope({"id": "x"}), 0)):
+    for body, code in ((b"<html>", None), (b"", None), (envelope({"id": "x"}), 0), (b" " * (MIB + 1), None)):
         failed = await failure(Service(body, status))
         assert (failed.status, failed.code) == (status, code)
-        assert str(status) in failed.reason
+        assert str(failed).startswith(f"the service refused: HTTP {status}")
 
 
 UNREADABLE = {
@@ -208,6 +209,7 @@ async def test_an_answer_that_cannot_be_read_is_an_error_that_quotes_nothing(bod
     failed = await failure(Service(body))
     assert failed.status == 200
     assert failed.code in (None, 0)
+    assert str(failed).startswith("the service gave no answer to use: ")
     assert len(str(failed)) < 200
 
 

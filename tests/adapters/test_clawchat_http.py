@@ -175,6 +175,6 @@ def test_a_code_is_not_wasted_for_a_missing_name() -> None:
 
 
 def test_a_denied_pairing_says_whether_only_the_user_was_wrong() -> None:
-    assert DIALECT.read_pairing(envelope(16000, message="used")) == PairingDenied(code=16000, reason="16000: used")
+    assert DIALECT.read_pairing(envelope(16000, message="used")) == PairingDenied(code=16000, reason="used")
     gone = DIALECT.read_pairing(envelope(16001, message="gone"))
-    assert gone == PairingDenied(code=16001, reason="16001: gone", user_is_gone=True)
+    assert gone == PairingDenied(code=16001, reason="gone", user_is_gone=True)

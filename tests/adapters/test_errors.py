@@ -43,6 +43,7 @@ EVERY: list[HoldfastError] = [
     PairingFailed(16001, "unknown user"),
     PairingFailed(None),
     ProcessFailed("no such file"),
+    PairingFailed(None, "no connection", spent=False),
     SendRefused("not_member", "left"),
     Stopped(),
     StoreCorrupt("/s.db", "is damaged; restore a copy"),
@@ -70,6 +71,13 @@ def test_attributes_tell_what_happened() -> None:
     assert ConnectionLost("unknown").sent == "unknown"
     assert SendRefused("not_member", "left").reason == "left"
     assert PairingFailed(16001).code == 16001
+
+
+@pytest.mark.parametrize(("spent", "advice"), [(True, "get a new one"), (False, "try the same one again")])
+def test_a_failed_pairing_says_whether_the_code_is_still_good(spent: bool, advice: str) -> None:
+    error = PairingFailed(None, spent=spent)
+    assert error.spent is spent
+    assert advice in str(error)
 
 
 @pytest.mark.parametrize(("sent", "advice"), [("yes", "do not send"), ("no", "safe"), ("unknown", "another message")])

@@ -2,6 +2,7 @@
 
 import logging
 
+import httpx
 import pytest
 
 from holdfast.adapters import ClawChat, Identity, PairingFailed, http_client, http_pool, pair
@@ -80,9 +81,41 @@ async def test_after_any_answer_and_after_none_the_code_is_not_posted_again(
         with caplog.at_level(logging.DEBUG), pytest.raises(PairingFailed) as caught:
             await redeem(gateway, CODE)
         assert caught.value.code == code
+        assert caught.value.spent
         assert gateway.counters.pairing_posts == 1
     shown = f"{caught.value} {caught.value!r} {vars(caught.value)} {caplog.text}"
     assert CODE not in shown
+
+
+async def test_a_code_that_found_no_connection_is_still_good() -> None:
+    async with serve() as gateway:
+        pass
+    with pytest.raises(PairingFailed, match="try the same one again") as caught:
+        await redeem(gateway, CODE)
+    assert (caught.value.code, caught.value.spent) == (None, False)
+    assert CODE not in f"{caught.value} {caught.value!r}"
+
+
+@pytest.mark.parametrize(
+    ("error", "spent"),
+    [
+        (httpx.ConnectError, False),
+        (httpx.ConnectTimeout, False),
+        (httpx.PoolTimeout, False),
+        (httpx.ProxyError, False),
+        (httpx.WriteError, True),
+        (httpx.ReadTimeout, True),
+        (httpx.RemoteProtocolError, True),
+    ],
+)
+async def test_what_failed_tells_whether_the_code_left(error: type[httpx.TransportError], spent: bool) -> None:
+    def fail(request: httpx.Request) -> httpx.Response:
+        raise error("no luck", request=request)
+
+    async with httpx.AsyncClient(transport=httpx.MockTransport(fail)) as client:
+        with pytest.raises(PairingFailed) as caught:
+            await pair(client, DIALECT, "https://host.example", CODE, lambda taken: taken, device_id="dev-1")
+    assert caught.value.spent is spent
 
 
 async def test_a_used_code_is_refused_by_its_number() -> None:
@@ -92,6 +125,7 @@ async def test_a_used_code_is_refused_by_its_number() -> None:
         with pytest.raises(PairingFailed) as caught:
             await redeem(gateway, code)
     assert caught.value.code == 16000
+    assert str(caught.value).startswith("pairing failed with code 16000 (pairing code unknown or used); ")
     assert code not in str(caught.value)
 
 
@@ -99,7 +133,7 @@ async def test_a_used_code_is_refused_by_its_number() -> None:
 async def test_a_service_that_echoes_the_code_finds_it_blotted_out(monkeypatch: pytest.MonkeyPatch) -> None:
     async with serve() as gateway:
         gateway.inject("pairing", "code", code=16000)
-        monkeypatch.setattr("holdfast.adapters.clawchat_http._message", lambda envelope: f"unknown code {CODE}")  # pyright: ignore[reportUnknownLambdaType, reportUnknownArgumentType]
+        monkeypatch.setattr("holdfast.adapters.clawchat_http._words", lambda envelope: f"unknown code {CODE}")  # pyright: ignore[reportUnknownLambdaType, reportUnknownArgumentType]
         with pytest.raises(PairingFailed) as caught:
             await redeem(gateway, CODE)
     assert caught.value.reason == "unknown code [redacted]"

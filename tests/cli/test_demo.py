@@ -54,6 +54,8 @@ def test_what_is_not_as_expected_is_told_and_ends_it(
     result = CliRunner().invoke(app, ["demo"], env={"COLUMNS": "200"})
     assert result.exit_code == 1
     assert said in result.stdout
+    assert result.stdout.count("which is removed at the end") == 1
+    assert result.stdout.count("the policy's durations are scaled down, to 0.05 of what they are") == 1
     assert "the scene               played                  not played" in result.stdout
     assert "0 of 2 scenes went as expected" in result.stdout
 

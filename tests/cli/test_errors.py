@@ -33,13 +33,19 @@ def one_line(result: Result) -> str:
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"WS_URL": ""}, "is not set; give --ws-url or HOLDFAST_WS_URL"),
+        ({"WS_URL": ""}, "--ws-url: the WebSocket URL is not set; give it here, or as HOLDFAST_WS_URL"),
         ({"WS_URL": "https://host/ws"}, "must begin with wss://"),
         ({"WS_URL": "ftp://host/ws"}, "must begin with wss://"),
-        ({"WS_URL": "ws://gateway.example/ws"}, "unencrypted"),
+        (
+            {"WS_URL": "ws://gateway.example/ws"},
+            "unencrypted; use wss://, or allow it: --insecure-host gateway.example",
+        ),
         ({"WS_URL": f"wss://me:{SECRET}@host/ws"}, "must not hold a user name or password"),
         ({"WS_URL": f"wss://host/ws?token={SECRET}"}, "must not have a query"),
-        ({"BASE_URL": "http://gateway.example"}, "unencrypted"),
+        (
+            {"BASE_URL": "http://gateway.example"},
+            "unencrypted; use https://, or allow it: --insecure-host gateway.example",
+        ),
         ({"BASE_URL": "wss://host"}, "must begin with https://"),
         ({"DEVICE_ID": "x" * 129}, "129 bytes long; use at most 128"),
         ({"DEVICE_ID": "é" * 65}, "130 bytes long; use at most 128"),
@@ -57,6 +63,14 @@ def test_a_wrong_setting(settings: dict[str, str], said: str, tmp_path: Path) ->
     result = invoke("run", STATE_DIR=str(tmp_path / "state"), **settings)
     assert result.exit_code == 2
     assert said in one_line(result)
+    assert not (tmp_path / "state").exists()
+
+
+@pytest.mark.parametrize(("arguments", "settings"), [(("--explicit",), {}), ((), {"EXPLICIT": "1"})])
+def test_what_is_for_a_program_alone(arguments: tuple[str, ...], settings: dict[str, str], tmp_path: Path) -> None:
+    result = invoke("run", *arguments, STATE_DIR=str(tmp_path / "state"), **settings)
+    assert result.exit_code == 2
+    assert one_line(result) == "holdfast: --explicit: needs --jsonl\n"
     assert not (tmp_path / "state").exists()
 
 
@@ -131,10 +145,19 @@ def test_a_state_folder_that_is_none(command: tuple[str, ...], tmp_path: Path) -
     assert "check the path" in one_line(result)
 
 
+def test_a_pairing_without_a_service(tmp_path: Path) -> None:
+    result = invoke("activate", SECRET, WS_URL="", STATE_DIR=str(tmp_path / "state"))
+    assert result.exit_code == 2
+    assert "--base-url: the base URL is not set; give it here" in one_line(result)
+    assert not (tmp_path / "state").exists()
+
+
 def test_a_service_that_is_not_there(tmp_path: Path) -> None:
     result = invoke("activate", SECRET, STATE_DIR=str(tmp_path))
     assert result.exit_code == 1
-    assert "pairing failed (no answer: ConnectError" in one_line(result)
+    said = one_line(result)
+    assert "pairing failed (no connection: ConnectError" in said
+    assert "try the same one again" in said
 
 
 @pytest.mark.parametrize(

@@ -151,6 +151,7 @@ def test_sends_that_fail_say_how(paired: tuple[Talk, Line], gateway: Sandbox) ->
     talk.ask("send", id="s7", chat_id=chat, text="hello", timeout=0.2)
     late = talk.result("s7")
     assert (late["kind"], late["sent"]) == ("NotConnected", "no")
+    assert late["error"] == "not connected in time; nothing was sent: give it longer, or see status.reason"
     gateway.post("clear")
     talk.state("connected")
     gateway.post("fault", point="send", kind="refuse", reason="not_member")
@@ -344,7 +345,7 @@ def test_after_a_logout_it_lives_on_and_waits_to_be_paired(paired: tuple[Talk, L
     code = gateway.new_code()
     talk.ask("activate", id="a1", code=f"{code}-wrong")
     refused = talk.result("a1")
-    assert (refused["ok"], refused["kind"]) == (False, "PairingFailed")
+    assert (refused["ok"], refused["kind"], refused["spent"]) == (False, "PairingFailed", True)
     talk.ask("activate", id="a2", code=code)
     assert talk.result("a2")["ok"]
     talk.state("connected")

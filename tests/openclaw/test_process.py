@@ -78,8 +78,8 @@ def home(tmp_path: Path) -> Iterator[Home]:
         pytest.skip(f"no OpenClaw gateway here: {error}")
 
 
-@pytest.mark.rule("S3-08", "S3-09", "S3-22", "S3-33", "S3-46", "S3-54", "S3-64", "P33")
-async def test_a_real_gateway_is_kept_running(home: Home) -> None:
+@pytest.mark.rule("S3-08", "S3-09", "S3-22", "S3-33", "S3-46", "S3-54", "S3-64", "S3-69", "P33")
+async def test_a_real_gateway_is_kept_running(home: Home, caplog: pytest.LogCaptureFixture) -> None:
     """One test, because a start takes many seconds, and one gateway goes through it."""
     async with home.manager() as gateway:
         assert await gateway.start() == "running"
@@ -95,6 +95,7 @@ async def test_a_real_gateway_is_kept_running(home: Home) -> None:
         assert anew.pid not in (first.pid, killed.pid)
         assert await gateway.stop() == "stopped"
         assert home.pids() == []
+    assert "closed before connect" not in caplog.text  # of our own probes
 
 
 async def be_killed(gateway: GatewayProcess, running: ProcessStatus) -> ProcessStatus:

@@ -174,6 +174,17 @@ async def test_mistakes_are_told(http: httpx.AsyncClient, action: str, body: byt
     assert answer.json()["error"]
 
 
+@pytest.mark.parametrize("kind", ["explode", "refuse"])
+async def test_a_fault_that_a_point_does_not_have_is_answered_with_those_it_has(
+    http: httpx.AsyncClient, kind: str
+) -> None:
+    answer = await http.post("/_sandbox/fault", json={"point": "rest", "kind": kind})
+    assert answer.status_code == 400
+    assert answer.json()["error"] == (
+        f"rest has no fault {kind!r}; it has: drop, never, code, status, garbage, delay, hold"
+    )
+
+
 async def test_web_pages_may_not_script(http: httpx.AsyncClient) -> None:
     assert (await http.get("/_sandbox/state", headers={"Origin": "http://example.org"})).status_code == 403
     assert (await http.get("/_sandbox/state", headers={"Host": "rebound.example.org"})).status_code == 403

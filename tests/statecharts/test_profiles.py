@@ -225,8 +225,9 @@ def test_a_first_dial_that_fails(policy: Policy, how: str) -> None:
         return
     assert bench.is_in("connection/parked/unreached")
     assert (status.running, status.state.value) == (False, "waiting")
-    assert "resume" in status.reason
-    assert bench.count(Notify) == 1
+    assert status.reason == "the first connection failed; resume to try again, or start anew"
+    (told,) = bench.sent(Notify)
+    assert told.text.endswith("Resume this account to try again, or start it anew.")
     bench.advance(HOUR)
     assert bench.count(OpenSocket) == 1
     assert bench.send(ResumeRequested()) == (OpenSocket(2),)

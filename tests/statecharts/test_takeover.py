@@ -102,10 +102,11 @@ def test_after_five_takeovers_in_ten_minutes_a_person_is_told_and_awaited() -> N
     bench = evicted(5)
     status = bench.status
     assert (status.state, status.configured, status.running) == (AccountState.WAITING, True, False)
-    assert status.reason == "another client uses this device's session; stop it, then resume"
+    assert status.reason == "another client uses this device's session; stop it, then resume, or start anew"
     assert status.retry_at is None
     assert [row.state for row in bench.sent(Record)][-2:] == ["disconnected", "parked"]
-    assert bench.count(Notify) == 1
+    (told,) = bench.sent(Notify)
+    assert told.text.endswith("then resume this account, or start it anew.")
     dials = bench.count(OpenSocket)
     bench.advance(20 * HOUR)
     assert bench.count(OpenSocket) == dials

@@ -50,7 +50,7 @@ def activate(
     """Pair the account with a code, once, for good.
 
     A live `holdfast run` notices within a second and connects. A code works once: one that was refused, or whose answer
-    got lost, is spent.
+    got lost, is spent. If there was no connection at all, the same code can be tried again.
     """
     root = given.base_url_of(ws_url, base_url, insecure_host)
     device_id = given.checked_device_id(device_id)

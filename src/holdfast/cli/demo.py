@@ -62,7 +62,8 @@ async def _play(show: Show) -> list[SceneReport]:
         async with serve() as gateway, anyio.create_task_group() as tasks:
             show.screen.on_gone = tasks.cancel_scope.cancel
             show.say(f"a gateway at {gateway.base_url}")
-            show.say(f"state in {folder}")
+            show.say(f"state in {folder}, which is removed at the end")
+            show.say(f"the policy's durations are scaled down, to {TIME_SCALE:g} of what they are")
             stage = Stage(gateway, Path(folder), _policy(), show, tasks)
             try:
                 for number, scene in enumerate(SCENES, 1):

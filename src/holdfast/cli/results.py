@@ -114,6 +114,7 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     body: Any = msgspec.UNSET
     outcome: str | msgspec.UnsetType = msgspec.UNSET
     reason: str | msgspec.UnsetType = msgspec.UNSET
+    spent: bool | msgspec.UnsetType = msgspec.UNSET
 
 
 class Failed(Exception):
@@ -138,6 +139,8 @@ def failure_of(error: HoldfastError) -> Failed:
         fields["kept"] = error.kept
     if isinstance(error, SendRefused | PairingFailed | RestFailed):
         fields["code"] = error.code
+    if isinstance(error, PairingFailed):
+        fields["spent"] = error.spent
     if isinstance(error, RestFailed) and error.status is not None:
         fields["status"] = error.status
     kind: Any = type(error).__name__

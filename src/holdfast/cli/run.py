@@ -59,6 +59,8 @@ def run(
     HOLDFAST_ACCESS_TOKEN and HOLDFAST_REFRESH_TOKEN give an empty store its first tokens. They are read from the
     environment only, and ignored once the store has had any.
     """
+    if explicit and not jsonl:
+        raise ConfigError("--explicit", "needs --jsonl")
     logging.basicConfig(
         level=logging.INFO if verbose else logging.WARNING,
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",

@@ -199,7 +199,7 @@ def required_ws_url(ws_url: str | None) -> str:
         ConfigError: there is none.
     """
     if not ws_url:
-        raise ConfigError("WebSocket URL", "is not set; give --ws-url or HOLDFAST_WS_URL")
+        raise ConfigError("--ws-url", "the WebSocket URL is not set; give it here, or as HOLDFAST_WS_URL")
     return ws_url
 
 
@@ -212,7 +212,9 @@ def base_url_of(ws_url: str | None, base_url: str | None, insecure_hosts: list[s
     hosts = frozenset(insecure_hosts or ())
     if base_url is None:
         if not ws_url:
-            raise ConfigError("base URL", "is not set; give --base-url or --ws-url, or HOLDFAST_BASE_URL")
+            raise ConfigError(
+                "--base-url", "the base URL is not set; give it here or as HOLDFAST_BASE_URL, or give --ws-url"
+            )
         base_url = base_url_for(check_ws_url(ws_url, hosts))
     return check_base_url(base_url, hosts)
 

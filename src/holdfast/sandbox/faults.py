@@ -64,14 +64,21 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbi
         """Raises:
         ValueError: the point has no such kind, or a value is out of range.
         """
-        if self.kind not in KINDS[self.point]:
-            raise ValueError(f"{self.point} has no fault {self.kind!r}; it has: {', '.join(KINDS[self.point])}")
+        check_kind(self.point, self.kind)
         if self.times is not None and self.times < 1:
             raise ValueError("times must be 1 or more, or null for 'until cleared'")
         if not 200 <= self.status <= 599:
             raise ValueError("status must be an HTTP status from 200 to 599")
         if self.seconds < 0:
             raise ValueError("seconds must not be negative")
+
+
+def check_kind(point: Point, kind: str) -> None:
+    """Raises:
+    ValueError: the point has no such kind; the message lists those that it has.
+    """
+    if kind not in KINDS[point]:
+        raise ValueError(f"{point} has no fault {kind!r}; it has: {', '.join(KINDS[point])}")
 
 
 class Faults:

@@ -13,6 +13,13 @@ class _Form(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Body of an action. A misspelt field is an error: a fault that silently isn't one wastes an afternoon."""
 
 
+class FaultName(msgspec.Struct, frozen=True):
+    """``fault``: the two fields that go together. The whole of it is a :class:`Fault`."""
+
+    point: Point
+    kind: str
+
+
 class Issue(_Form, frozen=True):
     """``issue``: credentials of a freshly paired device."""
 

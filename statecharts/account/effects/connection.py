@@ -110,14 +110,17 @@ def note_eviction(a: Account, e: ev.SocketClosed, at: Stamp) -> Out:
 @effect(Record, Notify)
 def give_way(a: Account, e: Event, at: Stamp) -> Out:
     """Two clients with one identity would take the session from each other for ever (P31)."""
-    text = "Another client uses this device's session. Stop it, or pair one of the two anew; then resume this account."
+    text = (
+        "Another client uses this device's session. Stop it, or pair one of the two anew; "
+        "then resume this account, or start it anew."
+    )
     return a, (Record("connection", "parked", None, a.last_error), Notify("error", text))
 
 
 @effect(Record, Notify)
 def await_resume(a: Account, e: Event, at: Stamp) -> Out:
     """The first dial failed, and nobody is to repeat it but a person (V09)."""
-    text = f"The first connection failed ({a.last_error}). Resume this account to try again."
+    text = f"The first connection failed ({a.last_error}). Resume this account to try again, or start it anew."
     return a, (Record("connection", "parked", None, a.last_error), Notify("error", text))
 
 
