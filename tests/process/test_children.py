@@ -32,6 +32,7 @@ from holdfast.adapters import (
     first_frame,
     read_lines,
 )
+from holdfast.statecharts import noise_of
 
 from .kit import PROFILE, Site, eventually, is_alive, is_in, nothing_left, until, with_policy
 
@@ -464,7 +465,7 @@ async def test_a_status_is_told_once(site: Site) -> None:
         await gateway.stop()
     seen = await following
     assert [one.state for one in seen].count(S.RUNNING) == 1
-    assert all(one != other for one, other in pairwise(seen[:-1]))
+    assert all(one != other for one, other in pairwise(seen))
 
 
 @pytest.mark.rule("S3-69")
@@ -476,6 +477,15 @@ async def test_noise_is_not_told(site: Site, caplog: pytest.LogCaptureFixture) -
             await gateway.start()
     assert "true words" in caplog.text
     assert "gateway: (node" not in caplog.text
+
+
+@pytest.mark.rule("S3-69")
+def test_what_openclaw_says_of_our_probes_is_noise_and_of_others_is_not() -> None:
+    said = "[ws] closed before connect conn=b406 remote=127.0.0.1 ua={} code=1000 reason=n/a"
+    ours = noise_of(OPENCLAW_PROFILE.noise, said.format("holdfast/1.2.3"))
+    assert ours is not None
+    assert ours.drop
+    assert noise_of(OPENCLAW_PROFILE.noise, said.format("browser/1")) is None
 
 
 async def test_a_lock_folder_that_cannot_be_used(site: Site) -> None:
