@@ -103,7 +103,9 @@ class ProcessRunner:
         self._requests: dict[int, asyncio.Future[SettleRequest]] = {}
         self._failed = anyio.Event()
         self.begun = anyio.Event()
-        context = Process(policy=settings.policy, failures=settings.profile.failures)
+        profile = settings.profile
+        repairable = profile.repair is not None
+        context = Process(policy=settings.policy, failures=profile.failures, repairable=repairable)
         self.driver = Driver(process_chart, context, settings.clock, self._ports(), self._on_change)
         self._told = self.status
 

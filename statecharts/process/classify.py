@@ -38,6 +38,13 @@ def faults_of(rules: tuple[FailureRule, ...], text: str) -> frozenset[Fault]:
     return frozenset(rule.fault for rule in rules if rule.phrase in lowered)
 
 
+def telling_line(rules: tuple[FailureRule, ...], text: str) -> str:
+    """The line that says most of why it ended: the last about the configuration, else the last of all."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    about_config = [line for line in lines if Fault.CONFIG in faults_of(rules, line)]
+    return (about_config or lines or [""])[-1]
+
+
 class NoiseRule(msgspec.Struct, frozen=True):
     """A line of stderr (lower-cased) with all these phrases is dropped, or told at DEBUG only (S3-69)."""
 

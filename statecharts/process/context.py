@@ -13,6 +13,7 @@ class Process(msgspec.Struct, frozen=True, kw_only=True):
 
     policy: ProcessPolicy = PROCESS_STRICT
     failures: tuple[FailureRule, ...] = FAILURES
+    repairable: bool = True  # there is something that repairs a refused configuration
 
     # what is wanted: the last of start, stop and restart (V35)
     wanted: bool = False

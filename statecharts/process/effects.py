@@ -4,7 +4,7 @@ from typing import Any
 
 from holdfast.engine import Command, Event, Stamp, effect
 
-from .classify import Fault, faults_of
+from .classify import Fault, faults_of, telling_line
 from .commands import (
     AskToStop,
     CheckPort,
@@ -200,8 +200,8 @@ def note_unspawned(p: Process, e: SpawnFailed, at: Stamp) -> Out:
 @effect()
 def note_early_exit(p: Process, e: ChildExited, at: Stamp) -> Out:
     """The last words of the child say why."""
-    last = e.tail.rpartition("\n")[2].strip()
-    error = f"gateway process exited before becoming ready (code={e.code})" + (f": {last}" if last else "")
+    words = telling_line(p.failures, e.tail)
+    error = f"gateway process exited before becoming ready (code={e.code})" + (f": {words}" if words else "")
     return _faulty(p.but(has_child=False, pid=None), error, e.tail), ()
 
 

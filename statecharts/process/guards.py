@@ -33,6 +33,11 @@ def is_config(p: Process, e: Event, at: Stamp) -> bool:
     return p.config_fault
 
 
+def is_repairable(p: Process, e: Event, at: Stamp) -> bool:
+    """There is something that repairs a configuration."""
+    return p.repairable
+
+
 def was_repaired(p: Process, e: Event, at: Stamp) -> bool:
     """A repair was tried in this start."""
     return p.repaired

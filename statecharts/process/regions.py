@@ -195,6 +195,7 @@ LIFE_ROWS = (
     Row(trigger=ev.SpawnFailed, source=_CLEARING, dest=_FAILED, effects=(do.forget_child,), rules="S3-71"),
     Row(trigger=After("clear_terminate"), source=f"{_CLEARING}/terminating", dest=f"{_CLEARING}/killing"),
     Row(trigger=After("clear_kill"), source=f"{_CLEARING}/killing", dest=_FAILED, effects=(do.abandon_child,)),
+    Row(trigger=None, source=_FAILED, dest=_ERROR, conditions=(g.is_config,), unless=(g.is_repairable,), rules="P55"),
     Row(trigger=None, source=_FAILED, dest=_REPAIRING, conditions=(g.is_config,), unless=(g.was_repaired,),
         rules="S3-15 P55"),
     Row(trigger=None, source=_FAILED, dest=_ERROR, conditions=(g.is_config, g.is_mended), rules="S3-16 P55"),

@@ -36,11 +36,12 @@ K = TypeVar("K", bound=Command)
 class Bench:
     """One gateway process on a bench. Each event is stepped twice and compared: a step is a pure function."""
 
-    def __init__(self, policy: ProcessPolicy = PROCESS_STRICT, *, chance: float = 0.5) -> None:
+    def __init__(self, policy: ProcessPolicy = PROCESS_STRICT, *, chance: float = 0.5, repairable: bool = True) -> None:
         self.now, self.wall, self.chance = 1000.0, WALL, chance
         self.journal: list[Command] = []
         self.requests = 0
-        self.snapshot, commands = start(process_chart, Process(policy=policy, failures=RULES), self.stamp)
+        context = Process(policy=policy, failures=RULES, repairable=repairable)
+        self.snapshot, commands = start(process_chart, context, self.stamp)
         self.journal += commands
 
     # -- time ----------------------------------------------------------------------------------------------------

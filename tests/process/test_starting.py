@@ -219,6 +219,17 @@ def test_a_repair_that_fails_leaves_it_to_the_other_rules(ending: str) -> None:
 
 
 @pytest.mark.rule("P55")
+def test_without_a_repair_a_refused_configuration_is_the_end_of_the_start() -> None:
+    bench = Bench(repairable=False)
+    request = bench.start()
+    bench.awaiting()
+    bench.exit(78, f"starting\n{CONFIG} at gateway.mode\nlook at the backup beside it")
+    assert (bench.place, bench.count(SpawnChild), bench.count(RepairConfig)) == ("error", 1, 0)
+    assert bench.outcomes(request) == ["failed"]
+    assert bench.status.last_error.endswith(f"(code=78): {CONFIG} at gateway.mode")
+
+
+@pytest.mark.rule("P55")
 def test_a_refused_configuration_is_no_matter_of_patience() -> None:
     """Not even where the gateway ran before, and the ladder is free."""
     bench = Bench().running()
