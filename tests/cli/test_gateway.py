@@ -4,7 +4,7 @@ import os
 import pty
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 import msgspec
@@ -23,6 +23,14 @@ SECRET = "sesame-open-0123456789"
 @pytest.fixture
 def site(tmp_path: Path) -> Site:
     return Site(tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def hangups() -> Generator[None]:
+    """What is started here hears of them, also where the tests themselves run under nohup."""
+    former = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, former)
 
 
 def supervised(
