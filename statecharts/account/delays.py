@@ -1,23 +1,11 @@
 """How long the account chart's timers run, in seconds. The context is that after the state was entered."""
 
-from collections.abc import Callable
-
 from holdfast.engine import Stamp
 
+from ..durations import jittered, ladder, upward_jitter
 from . import queue
 from .context import Account
-from .timing import jittered, ladder, remaining, until, upward_jitter
-
-
-def fixed(field: str) -> Callable[[Account, Stamp], float | None]:
-    """A duration straight from the policy, which may have none."""
-
-    def duration(a: Account, at: Stamp) -> float | None:
-        seconds: float | None = getattr(a.policy, field)
-        return seconds
-
-    duration.__name__ = field
-    return duration
+from .timing import remaining, until
 
 
 def backoff(a: Account, at: Stamp) -> float:

@@ -1,9 +1,10 @@
 """Every number the account chart goes by, in one frozen, validated record. Durations are seconds."""
 
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
+from ..durations import durations_of, scaled
 from .classify import SEED, Rule
 
 
@@ -117,17 +118,10 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
         Raises:
             ValueError: the factor is not a finite number above zero.
         """
-        if not 0 < factor < float("inf"):
-            raise ValueError(f"time scale {factor}: give a finite number above zero")
-        durations = {name: value for name in _DURATIONS if (value := getattr(self, name)) is not None}
-        changes: dict[str, Any] = {name: value * factor for name, value in durations.items()}
-        for name in _IO_DEADLINES & durations.keys():
-            changes[name] = max(min(_IO_FLOOR_S, durations[name]), changes[name])
-        return msgspec.structs.replace(self, **changes)
+        return scaled(self, factor, _IO_DEADLINES)
 
 
-# Deadlines of real input and output: a scale for tests must not make a busy machine look like a dead peer.
-_IO_FLOOR_S = 0.5
+# Of real input and output: these keep a floor.
 _IO_DEADLINES = frozenset((
     "dial_s", "challenge_s", "hello_s", "handshake_s", "refresh_post_s", "pong_s", "verify_s", "close_s", "stop_s",
     "ack_s",
@@ -139,7 +133,7 @@ _LOOPS = (
 )  # fmt: skip
 _COUNTS = ("outbox_max", "ack_tries_max", "receipt_lag_max", "evictions_max")
 _SHARES = ("backoff_jitter", "lead_share", "lead_share_max", "early_share", "due_jitter_share")
-_DURATIONS = tuple(name for name in Policy.__struct_fields__ if name.endswith("_s"))
+_DURATIONS = durations_of(Policy)
 
 STRICT = Policy()
 """What protects account, server and battery best."""

@@ -6,21 +6,6 @@ from .context import Credential, Schedule
 from .policy import Policy
 
 
-def jittered(delay: float, share: float, chance: float) -> float:
-    """A delay of which this share is left to chance: applied after the cap, so it never vanishes there (V13, P30)."""
-    return delay * (1 - share) + chance * delay * share
-
-
-def upward_jitter(delay: float, chance: float) -> float:
-    """d + chance x d/2: for a delay that must not be undercut."""
-    return delay + chance * delay / 2
-
-
-def ladder(base: float, cap: float, depth: int) -> float:
-    """base x 2^depth, at most cap (S0-38). The exponent is bounded, so that no depth overflows."""
-    return min(cap, base * 2.0 ** min(depth, 64))
-
-
 def lifetime(policy: Policy, credential: Credential) -> float:
     """How long the token is good for from its issue; a day when it does not say (S1-28)."""
     if credential.issued_at is None or credential.expires_at is None:

@@ -1,8 +1,10 @@
 """Every number the process chart goes by, in one frozen, validated record. Durations are seconds."""
 
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
+
+from ..durations import durations_of, scaled
 
 
 class ProcessPolicy(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,16 +65,10 @@ class ProcessPolicy(msgspec.Struct, frozen=True, kw_only=True):
         Raises:
             ValueError: the factor is not a finite number above zero.
         """
-        if not 0 < factor < float("inf"):
-            raise ValueError(f"time scale {factor}: give a finite number above zero")
-        changes: dict[str, Any] = {name: getattr(self, name) * factor for name in _DURATIONS}
-        for name in _IO_DEADLINES:
-            changes[name] = max(min(_IO_FLOOR_S, getattr(self, name)), changes[name])
-        return msgspec.structs.replace(self, **changes)
+        return scaled(self, factor, _IO_DEADLINES)
 
 
-# Deadlines of real input and output: a scale for tests must not make a busy machine look like a dead gateway.
-_IO_FLOOR_S = 0.5
+# Of real input and output: these keep a floor.
 _IO_DEADLINES = (
     "probe_s", "port_s", "find_s", "spawn_s", "ready_s", "connect_s", "repair_s", "ask_s", "terminate_s", "kill_s",
 )  # fmt: skip
@@ -81,7 +77,7 @@ _LOOPS = (
     "port_poll_s", "yield_poll_s", "ready_poll_s", "start_retry_s", "health_s", "reconnect_base_s", "reconnect_cap_s",
 )  # fmt: skip
 _COUNTS = ("start_attempts_max", "reconnect_attempts_max")
-_DURATIONS = tuple(name for name in ProcessPolicy.__struct_fields__ if name.endswith("_s"))
+_DURATIONS = durations_of(ProcessPolicy)
 
 PROCESS_STRICT = ProcessPolicy()
 """The numbers that protect machine and gateway best."""

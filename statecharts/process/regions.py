@@ -4,6 +4,7 @@ from typing import Any
 
 from holdfast.engine import After, Effect, State, Timer, Transition
 
+from ..durations import fixed
 from . import delays
 from . import effects as do
 from . import events as ev
@@ -17,7 +18,7 @@ Row = Transition
 
 
 def _timed(name: str, field: str) -> tuple[Timer, ...]:
-    return (Timer(name, delays.fixed(field)),)
+    return (Timer(name, fixed(field)),)
 
 
 def _step(name: str, begin: Effect, timers: tuple[Timer, ...] = ()) -> State:

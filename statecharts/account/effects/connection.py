@@ -4,10 +4,11 @@ from typing import Any
 
 from holdfast.engine import Event, Stamp, effect
 
+from ...durations import ladder
 from .. import events as ev
 from ..commands import Authenticate, CloseSocket, Notify, OpenSocket, Record, RememberDevice, ReportFrame, SendPing
 from ..context import Account
-from ..timing import ladder, lasts, recent
+from ..timing import lasts, recent
 from .shared import Out, asked
 
 

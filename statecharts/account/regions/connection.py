@@ -2,6 +2,7 @@
 
 from holdfast.engine import After, In, State, Timer, Transition
 
+from ...durations import fixed
 from .. import delays
 from .. import effects as do
 from .. import events as ev
@@ -24,24 +25,24 @@ CONNECTION = State(
             name="dialing",
             initial="opening",
             on_enter=(do.dial,),
-            timers=(Timer("handshake_deadline", delays.fixed("handshake_s")),),
+            timers=(Timer("handshake_deadline", fixed("handshake_s")),),
             children=(
-                State(name="opening", timers=(Timer("open_deadline", delays.fixed("dial_s")),)),
-                State(name="awaiting_challenge", timers=(Timer("challenge_deadline", delays.fixed("challenge_s")),)),
-                State(name="awaiting_hello", timers=(Timer("hello_deadline", delays.fixed("hello_s")),)),
+                State(name="opening", timers=(Timer("open_deadline", fixed("dial_s")),)),
+                State(name="awaiting_challenge", timers=(Timer("challenge_deadline", fixed("challenge_s")),)),
+                State(name="awaiting_hello", timers=(Timer("hello_deadline", fixed("hello_s")),)),
             ),
         ),
         State(
             name="online",
             initial="replaying",
             on_exit=(do.last_receipt, ev.SessionEnded()),
-            timers=(Timer("stable", delays.fixed("stable_s")),),
+            timers=(Timer("stable", fixed("stable_s")),),
             children=(
-                State(name="replaying", timers=(Timer("replay_idle", delays.fixed("replay_idle_s")),)),
+                State(name="replaying", timers=(Timer("replay_idle", fixed("replay_idle_s")),)),
                 State(name="live"),
             ),
         ),
-        State(name="closing", timers=(Timer("close_deadline", delays.fixed("close_s")),)),
+        State(name="closing", timers=(Timer("close_deadline", fixed("close_s")),)),
         State(name="closed", note="where to now"),
         State(name="failed", note="the first of all, or one of many"),
         State(name="cleared", note="to dial, unless the server asked us to wait"),

@@ -2,7 +2,7 @@
 
 from holdfast.engine import After, In, State, Timer, Transition
 
-from .. import delays
+from ...durations import fixed
 from .. import effects as do
 from .. import events as ev
 from .. import guards as g
@@ -19,11 +19,11 @@ HEARTBEAT = State(
     children=(
         State(name="idle"),
         State(name="resting", on_enter=(do.look_at_clocks("ping_s"),),
-              timers=(Timer("ping_due", delays.fixed("ping_s")),)),
+              timers=(Timer("ping_due", fixed("ping_s")),)),
         State(name="pinging", on_enter=(do.send_ping, do.look_at_clocks("pong_s")),
-              timers=(Timer("pong_deadline", delays.fixed("pong_s")),)),
+              timers=(Timer("pong_deadline", fixed("pong_s")),)),
         State(name="verifying", on_enter=(do.send_ping, do.look_at_clocks("verify_s")),
-              timers=(Timer("verify_deadline", delays.fixed("verify_s")),)),
+              timers=(Timer("verify_deadline", fixed("verify_s")),)),
         State(name="blind", note="we read nothing, so silence proves nothing"),
         State(name="stopped", final=True),
     ),

@@ -2,6 +2,7 @@
 
 from holdfast.engine import After, In, State, Timer, Transition
 
+from ...durations import fixed
 from .. import delays
 from .. import effects as do
 from .. import events as ev
@@ -18,9 +19,9 @@ RECEIPTS = State(
     initial="resting",
     children=(
         State(name="resting", timers=(Timer("receipt_again", delays.receipt_again),)),
-        State(name="due", timers=(Timer("receipt_due", delays.fixed("receipt_s")),)),
+        State(name="due", timers=(Timer("receipt_due", fixed("receipt_s")),)),
         State(name="unstored", note="the message store refuses: nothing is acknowledged",
-              timers=(Timer("receipt_retry", delays.fixed("store_retry_cap_s")),)),
+              timers=(Timer("receipt_retry", fixed("store_retry_cap_s")),)),
         State(name="stopped", final=True),
     ),
 )

@@ -2,6 +2,7 @@
 
 from holdfast.engine import After, In, State, Timer, Transition
 
+from ...durations import fixed
 from .. import delays
 from .. import effects as do
 from .. import events as ev
@@ -42,7 +43,7 @@ REFRESH = State(
             name="finishing",
             initial="answering",
             note="stopping with an exchange under way",
-            timers=(Timer("finish_deadline", delays.fixed("stop_s")),),
+            timers=(Timer("finish_deadline", fixed("stop_s")),),
             children=(
                 State(name="answering"),
                 State(name="unstored", timers=(Timer("last_retry", delays.store_retry),)),
