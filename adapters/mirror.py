@@ -4,16 +4,13 @@ The store is what counts; this is a best-effort mirror of it (V01), and a source
 """
 
 import os
-import stat
-import tempfile
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from .config_text import Document, JsonDocument, open_toml
 from .errors import ConfigError, StoreUnavailable
-from .files import make_private_folder, sync_folder
+from .files import make_private_folder, replace_file
 from .vault import TokenPair, token_pair
 
 ACCESS_KEY: Final = "token"
@@ -103,37 +100,10 @@ class ConfigMirror:
         try:
             target = self._path.resolve()
             make_private_folder(target.parent)
-            _replace_file(target, text.encode())
+            replace_file(target, text.encode())
         except OSError as error:
             raise self._unavailable(error) from error
 
     def _unavailable(self, error: OSError) -> StoreUnavailable:
         problem = f"{error.strerror or error}; check the path, its permissions and the free space"
         return StoreUnavailable(self._path, problem)
-
-
-def _replace_file(target: Path, data: bytes) -> None:
-    """Write beside ``target`` and rename: a reader, or a power cut, meets the old file or the new one."""
-    descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")  # Made with mode 0600.
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        _copy_ownership(target, Path(name))
-        Path(name).replace(target)
-    except BaseException:
-        with suppress(OSError):
-            Path(name).unlink()
-        raise
-    sync_folder(target.parent)
-
-
-def _copy_ownership(target: Path, replacement: Path) -> None:
-    try:
-        former = target.stat()
-    except FileNotFoundError:
-        return
-    if os.name == "posix" and (former.st_uid, former.st_gid) != (replacement.stat().st_uid, replacement.stat().st_gid):
-        os.chown(replacement, former.st_uid, former.st_gid)
-    replacement.chmod(stat.S_IMODE(former.st_mode))

@@ -1,9 +1,7 @@
 """The device that we are to OpenClaw's gateway: an Ed25519 key, made once and kept in a file of its own."""
 
 import os
-import tempfile
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn
@@ -12,7 +10,7 @@ import msgspec
 from filelock import FileLock
 
 from .errors import ConfigError, StoreCorrupt, StoreUnavailable
-from .files import PRIVATE_FILE, make_private_folder, sync_folder
+from .files import CHECK_ACCESS, PRIVATE_FILE, make_private_folder, replace_file
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -81,8 +79,7 @@ def open_identity(path: str | os.PathLike[str]) -> DeviceIdentity:
         with FileLock(f"{target}.lock", timeout=LOCK_S, mode=PRIVATE_FILE, thread_local=False):
             return _read(target) or _made(target)
     except OSError as error:  # a lock that nobody releases, too
-        problem = f"{error.strerror or error}; check the path, its permissions and the free space, then try again"
-        raise StoreUnavailable(target, problem) from error
+        raise StoreUnavailable(target, f"{error.strerror or error}; {CHECK_ACCESS}") from error
 
 
 def base64url(data: bytes) -> str:
@@ -130,16 +127,5 @@ def _made(path: Path) -> DeviceIdentity:
     seed = os.urandom(KEY_BYTES)
     identity = DeviceIdentity(seed)
     content = _File(format=FORMAT, version=1, device_id=identity.device_id, private_key=base64url(seed))
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # Made with mode 0600.
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(msgspec.json.encode(content))
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(path)
-    except BaseException:
-        with suppress(OSError):
-            Path(name).unlink()
-        raise
-    sync_folder(path.parent)
+    replace_file(path, msgspec.json.encode(content))
     return identity

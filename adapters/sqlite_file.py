@@ -19,7 +19,7 @@ import msgspec
 from filelock import FileLock
 
 from .errors import StoreCorrupt, StoreError, StoreTooNew, StoreUnavailable
-from .files import PRIVATE_FILE, make_private_folder, sync_folder
+from .files import CHECK_ACCESS, PRIVATE_FILE, make_private_folder, sync_folder
 from .sqlite_schema import Schema, climb, is_foreign, version_of
 
 BUSY_S: Final = 5.0
@@ -27,7 +27,6 @@ BUSY_S: Final = 5.0
 SPARE_BUSY_S: Final = 0.2
 """The same for what may be lost, such as a row of history: the event loop waits with it."""
 
-_ACCESS: Final = "check the path, its permissions and the free space, then try again"
 
 _Record = TypeVar("_Record")
 
@@ -151,7 +150,7 @@ class SqliteFile:
         except sqlite3.Error as error:
             raise self._store_error(error) from error
         except OSError as error:
-            raise StoreUnavailable(self._path, f"{error.strerror or error}; {_ACCESS}") from error
+            raise StoreUnavailable(self._path, f"{error.strerror or error}; {CHECK_ACCESS}") from error
 
     def _store_error(self, error: sqlite3.Error) -> StoreError:
         # Only the primary code: the extended ones (IOERR_WRITE, CANTOPEN_ISDIR, …) call for the same action. The text
@@ -161,7 +160,7 @@ class SqliteFile:
             return self._corrupt(f"is damaged or no {self._schema.name} ({error})")
         if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             return StoreUnavailable(self._path, "another process keeps it locked; end that one, then try again")
-        return StoreUnavailable(self._path, f"{error}; {_ACCESS}")
+        return StoreUnavailable(self._path, f"{error}; {CHECK_ACCESS}")
 
 
 @contextmanager
