@@ -9,12 +9,12 @@ import httpx
 import msgspec
 
 from .clawchat_http import _decode, _Envelope, _Unreadable
-from .clawchat_values import whole
 from .errors import HoldfastError
 from .fetch import assembled
 from .http import ANSWER_BYTES_MAX, describe
 from .text import TEXT_CHARS_MAX, clean_text
 from .vault import Vault
+from .wire_values import whole
 
 ANSWER_LIMIT_S: Final = 60.0
 """For a whole answer, however slowly it drips. A token may have to be refreshed on the way."""

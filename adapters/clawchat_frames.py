@@ -21,11 +21,11 @@ from holdfast.statecharts import (
 from . import clawchat_forms as forms
 from .clawchat_header import HEADER, Header, number, numbers_of_unreadable
 from .clawchat_inbound import read_inbound
-from .clawchat_values import said, short_id, whole
 from .dialect import Decoded
 from .inbound import Ack, Inbound, Nack, Signal
 from .text import clean_text
 from .url import usable_device_id
+from .wire_values import said, short_id, whole
 
 NONCE_CHARS_MAX: Final = 256
 """The service sends 24. A connect frame may have 64 KiB, most of it for the token."""

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import msgspec
 
-from .clawchat_values import NUMBER_MAX
+from .wire_values import NUMBER_MAX
 
 NULL: Final = msgspec.Raw(b"null")
 

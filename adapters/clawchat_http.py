@@ -5,12 +5,12 @@ from typing import Annotated, Any, Final, TypeVar
 import httpx
 import msgspec
 
-from .clawchat_values import NUMBER_MAX
 from .dialect import NotRotated, PairingAnswer, PairingDenied, PairingGranted, RefreshAnswer, Rotated
 from .http import ANSWER_BYTES_MAX
 from .retry_after import retry_after_s
 from .text import clean_text
 from .vault import TokenPair, token_pair
+from .wire_values import NUMBER_MAX
 
 HTTP_OK: Final = 200
 USER_GONE: Final = 16001

@@ -11,7 +11,6 @@ import msgspec
 
 from . import clawchat_forms as forms
 from .clawchat_header import Header
-from .clawchat_values import said, short_id, text_or_empty, text_or_none, whole
 from .inbound import (
     Ack,
     HistoryTruncated,
@@ -29,6 +28,7 @@ from .inbound import (
     StreamPart,
     Typing,
 )
+from .wire_values import said, short_id, text_or_empty, text_or_none, whole
 
 Data = str | bytes
 Form = TypeVar("Form", bound=msgspec.Struct)

@@ -7,9 +7,9 @@ import msgspec
 
 from holdfast.statecharts import Failure, Phase
 
-from .clawchat_values import short_id, whole
 from .openclaw_forms import Details, Error, read, seconds
 from .text import clean_text
+from .wire_values import short_id, whole
 
 _WORD: Final = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 

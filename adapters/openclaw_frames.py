@@ -17,7 +17,6 @@ from holdfast.statecharts import (
 
 from . import openclaw_forms as forms
 from .clawchat_header import number, numbers_of_unreadable
-from .clawchat_values import short_id, text_or_empty, whole
 from .dialect import Decoded
 from .inbound import Inbound, Other
 from .openclaw_connect import CONNECT_ID, pack_challenge
@@ -27,6 +26,7 @@ from .openclaw_hello import Hello, read_hello
 from .openclaw_inbound import GatewayEvent, RpcAnswer, ShutdownNotice, StateVersion
 from .text import clean_text
 from .vault import TokenPair
+from .wire_values import short_id, text_or_empty, whole
 
 NONCE_CHARS_MAX: Final = 256
 """The gateway sends a UUID. A connect frame may have 64 KiB, most of it for the token."""

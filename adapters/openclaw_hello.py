@@ -4,10 +4,10 @@ from typing import Final
 
 import msgspec
 
-from .clawchat_values import short_id, whole
 from .openclaw_forms import Auth, Policy, Server, read, seconds
 from .openclaw_forms import Hello as HelloForm
 from .vault import TokenPair
+from .wire_values import short_id, whole
 
 TICK_S: Final = 30.0
 """What every gateway so far has, for a hello that does not say."""

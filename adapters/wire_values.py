@@ -1,13 +1,13 @@
-"""What a field of ClawChat's must be to count. Anything else counts as absent: a mistake there costs no frame."""
+"""What a field of a frame must be to count. Anything else counts as absent: a mistake there costs no frame."""
 
 from typing import Final
 
 from .text import clean_text
 
 NUMBER_MAX: Final = 2**63 - 1
-"""Numbers of the service have 64 bits."""
+"""Numbers of the services have 64 bits."""
 ID_CHARS_MAX: Final = 128
-"""Of the ids that the account's chart gets to see: the service's own limit. It makes them with less than 40."""
+"""Of the ids that the account's chart gets to see: ClawChat's own limit, which makes them with less than 40."""
 
 
 def text_or_none(value: object) -> str | None:
