@@ -48,6 +48,7 @@ from .statecharts import (
 )
 from .statuses import Statuses
 from .typing_notice import typing_notice
+from .undisturbed import undisturbed
 
 SEND_S: Final = 15.0
 GRACE_S: Final = 1.0
@@ -97,7 +98,7 @@ class Link:
             await self._begin()
         except BaseException as error:
             unwinding = asyncio.create_task(self._unwind())
-            await _undisturbed(unwinding)
+            await undisturbed(unwinding)
             if not unwinding.cancelled() and unwinding.exception() is not None:
                 error.add_note(f"and what had been opened could not be closed: {unwinding.exception()}")
             raise
@@ -133,7 +134,7 @@ class Link:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await _undisturbed(self._begin_to_end())
+        await undisturbed(self._begin_to_end())
         self._tell()
 
     def _seed(self) -> None:
@@ -453,16 +454,3 @@ def _checked(timeout: float | None) -> float | None:
     if not timeout > 0:
         raise ValueError(f"timeout must be above zero or None, not {timeout!r}")
     return timeout
-
-
-async def _undisturbed(task: "asyncio.Task[None]") -> None:
-    """Wait for the end of a task that is bounded, whatever happens; a cancellation is passed on afterwards (P47)."""
-    cancelled: asyncio.CancelledError | None = None
-    with anyio.CancelScope(shield=True):
-        while not task.done():
-            try:
-                await asyncio.wait((task,))
-            except asyncio.CancelledError as error:
-                cancelled = error
-    if cancelled is not None:
-        raise cancelled

@@ -23,7 +23,6 @@ from .adapters import (
     SystemClock,
     default_lock_folder,
 )
-from .link import _undisturbed
 from .statecharts import (
     PROCESS_STRICT,
     DebouncedRestartRequested,
@@ -36,6 +35,7 @@ from .statecharts import (
     SettleRequest,
 )
 from .statuses import Feed
+from .undisturbed import undisturbed
 
 GRACE_S: Final = 2.0
 """For what has to end, beyond the time that the policy gives it."""
@@ -138,7 +138,7 @@ class GatewayProcess:
         try:
             await self._runner.begun.wait()
         except BaseException:
-            await _undisturbed(asyncio.create_task(self._close(self._runner, self._task)))
+            await undisturbed(asyncio.create_task(self._close(self._runner, self._task)))
             raise
         return self
 
@@ -149,7 +149,7 @@ class GatewayProcess:
         if task is None or runner is None:
             return
         # Bounded, so that whoever is cancelled here may wait for it: nothing is to be left behind (P33).
-        await _undisturbed(asyncio.create_task(self._close(runner, task)))
+        await undisturbed(asyncio.create_task(self._close(runner, task)))
         if task.done() and not task.cancelled():
             task.result()
 
