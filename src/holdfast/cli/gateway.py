@@ -1,10 +1,8 @@
 """``holdfast gateway``: a gateway process on this machine, kept running."""
 
 import asyncio
-import logging
 import os
 import signal
-import sys
 from collections.abc import Mapping
 from functools import partial
 from typing import Annotated, Final, Literal
@@ -28,7 +26,7 @@ from .. import (
 from . import settings as given
 from .show import Screen, clock
 from .stopping import CODES, Stop, stop_on_signals
-from .terminal import visible
+from .terminal import log_to_stderr, visible
 
 PROFILES: Final = {"plain": ProcessProfile(), "openclaw": OPENCLAW_PROFILE}
 OPENCLAW_TOKEN: Final = "OPENCLAW_GATEWAY_TOKEN"
@@ -64,11 +62,7 @@ def gateway(
     Starts COMMAND unless a gateway listens on the port already, says each change in a line, and brings it back when it
     dies. What follows --token or --password is told nowhere. What it prints to stderr is logged, on stderr.
     """
-    logging.basicConfig(
-        level=logging.INFO if verbose else logging.WARNING,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-        stream=sys.stderr,
-    )
+    log_to_stderr(verbose=verbose)
     kept = GatewayProcess(
         command or (), port=port, env=_env(profile), profile=PROFILES[profile], policy=_policy(time_scale)
     )

@@ -2,7 +2,6 @@
 
 import asyncio
 import errno
-import logging
 import sys
 from datetime import datetime
 from functools import partial
@@ -20,7 +19,7 @@ from .lines import LineReader, LineWriter
 from .show import Screen, clock, status_text
 from .stopping import Stop, stop_on_signals
 from .telling import notice
-from .terminal import visible
+from .terminal import log_to_stderr, visible
 
 
 def run(
@@ -61,11 +60,7 @@ def run(
     """
     if explicit and not jsonl:
         raise ConfigError("--explicit", "needs --jsonl")
-    logging.basicConfig(
-        level=logging.INFO if verbose else logging.WARNING,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-        stream=sys.stderr,
-    )
+    log_to_stderr(verbose=verbose)
     settings = given.LinkSettings(
         ws_url=given.required_ws_url(ws_url),
         base_url=given.base_url_of(ws_url, base_url, insecure_host),

@@ -1,5 +1,7 @@
-"""What a peer says, made fit for a terminal."""
+"""What goes to a terminal: the log, and what a peer says, made fit for one."""
 
+import logging
+import sys
 from typing import Final
 
 LINES: Final = "\n\t"
@@ -14,3 +16,12 @@ def visible(text: str, *, lines: bool = False) -> str:
     """
     kept = JOINERS + LINES if lines else JOINERS
     return "".join(char if char.isprintable() or char in kept else "\N{REPLACEMENT CHARACTER}" for char in text)
+
+
+def log_to_stderr(*, verbose: bool) -> None:
+    """What the library logs goes to stderr, since stdout is for what a command says."""
+    logging.basicConfig(
+        level=logging.INFO if verbose else logging.WARNING,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        stream=sys.stderr,
+    )
