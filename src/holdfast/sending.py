@@ -113,16 +113,22 @@ class Sending:
         command, answer = settlement.command, settlement.answer
         if isinstance(answer, Nack):
             return SendRefused(answer.code, answer.reason, sent=command.sent)
-        errors: dict[str, HoldfastError] = {
-            "refused": SendRefused(command.code, _WHY_REFUSED.get(command.code, _WHY_SHUNNED), sent=command.sent),
-            "expired": NotConnected() if command.sent == "no" else AckTimeout(command.sent),
-            "full": OutboxFull(),
-            "dropped": OutboxFull(),
-            "unpaired": NotPaired(self._account, command.sent),
-            "unkept": copy.copy(settlement.trouble) or OutboxFull(),
-            "ended": ConnectionLost(command.sent, kept=settlement.kept),
-        }
-        return errors[command.outcome]
+        match command.outcome:
+            case "expired":
+                return NotConnected() if command.sent == "no" else AckTimeout(command.sent)
+            case "full" | "dropped":
+                return OutboxFull()
+            case "unpaired":
+                return NotPaired(self._account, command.sent)
+            case "unkept":
+                return copy.copy(settlement.trouble) or OutboxFull()
+            case "ended":
+                return ConnectionLost(command.sent, kept=settlement.kept)
+            case "acked":
+                raise AssertionError("an acknowledgement comes with its frame")
+            case "refused":
+                why = _WHY_REFUSED.get(command.code, _WHY_SHUNNED)
+                return SendRefused(command.code, why, sent=command.sent)
 
 
 _WHY_SHUNNED = "the service refused this chat a while ago, and nothing has come from it since"
