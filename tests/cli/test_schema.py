@@ -13,10 +13,13 @@ from holdfast.cli.schema import printed, schema
 
 from .kit import check
 
-jsonschema_rs: Any = pytest.importorskip("jsonschema_rs", reason="comes with the development tools")
-
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGE = (DOCS / "jsonl.md").read_text()
+
+
+@pytest.fixture
+def jsonschema_rs() -> Any:
+    return pytest.importorskip("jsonschema_rs", reason="comes with the development tools")
 
 
 def lines(direction: str) -> list[dict[str, Any]]:
@@ -28,11 +31,11 @@ def test_the_file_is_what_the_types_say() -> None:
     assert found == printed(), "write it anew: .venv/bin/python -m holdfast.cli.schema > docs/jsonl.schema.json"
 
 
-def test_it_is_a_schema() -> None:
+def test_it_is_a_schema(jsonschema_rs: Any) -> None:
     jsonschema_rs.meta.validate(schema())
 
 
-def test_it_tells_good_lines_from_bad_ones() -> None:
+def test_it_tells_good_lines_from_bad_ones(jsonschema_rs: Any) -> None:
     validator = jsonschema_rs.validator_for(schema())
     assert validator.is_valid({"op": "send", "id": 1, "chat_id": "cnv_x", "text": "hi", "timeout": None})
     assert not validator.is_valid({"op": "send", "id": 1, "chat_id": "cnv_x"})
@@ -41,7 +44,8 @@ def test_it_tells_good_lines_from_bad_ones() -> None:
         check({"type": "notice", "level": "info", "text": "x", "new": "field"})
 
 
-NOT_OF_AN_OPERATION = {holdfast.ConfigError, holdfast.AccountBusy, holdfast.NotEntered}
+# The start of a link fails with the first three, and the last is a gateway process's, which no operation concerns.
+NOT_OF_AN_OPERATION = {holdfast.ConfigError, holdfast.AccountBusy, holdfast.NotEntered, holdfast.ProcessFailed}
 
 
 def concrete(error: type[Exception]) -> set[type[Exception]]:
@@ -68,7 +72,7 @@ def test_every_line_field_and_word_is_on_the_page() -> None:
                 assert f"`{word}`" in PAGE, (line["title"], name, word)
 
 
-def test_every_example_on_the_page_is_valid() -> None:
+def test_every_example_on_the_page_is_valid(jsonschema_rs: Any) -> None:
     validator = jsonschema_rs.validator_for(schema())
     blocks = PAGE.split("```json\n")[1:]
     examples = [line for block in blocks for line in _joined(block.split("```")[0])]
